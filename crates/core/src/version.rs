@@ -1,0 +1,473 @@
+//! A **model version**: the signed manifest and the files that it names by content.
+//!
+//! The envelope is DSSE v1 (<https://github.com/secure-systems-lab/dsse>): the signature covers
+//! the payload's exact bytes, so nothing has to be put into a canonical form. Signatures are
+//! Ed25519 (RFC 8032), hashes SHA-256 (FIPS 180-4). `docs/formats.md` is normative.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+/// The newest manifest format this build reads and the one it writes.
+pub const MANIFEST_FORMAT: u32 = 1;
+
+/// DSSE payload type of a manifest.
+pub const PAYLOAD_TYPE: &str = "application/vnd.onshelf.model-version+json";
+
+/// Largest manifest that is read (1 MiB): it is parsed before anything is trusted.
+pub const MANIFEST_LIMIT: usize = 1 << 20;
+
+/// Why a model version was refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum VersionError {
+    /// The envelope or the manifest inside does not parse, or breaks a rule.
+    #[error("manifest: {0}")]
+    Invalid(String),
+    /// None of the signatures was made by a trusted key.
+    #[error("manifest: signed by key {found}, which is not among the {trusted} trusted keys; add the shop's public key to `publicKeys`, or load the shop's own model")]
+    UntrustedKey {
+        /// Key ids in the envelope.
+        found: String,
+        /// How many keys the caller trusts.
+        trusted: usize,
+    },
+    /// A signature of a trusted key does not match the manifest's bytes.
+    #[error("manifest: the signature of key {0} does not match; the manifest was changed after signing, fetch it again or publish it again")]
+    BadSignature(String),
+    /// A public or secret key is not 32 bytes of hex.
+    #[error("key {0:?}: expected 64 hexadecimal digits of an Ed25519 key")]
+    BadKey(String),
+    /// A file is shorter or longer than the manifest says.
+    #[error("file {path}: {found} bytes, the manifest says {expected}; the download is incomplete or the file was replaced, fetch it again")]
+    Length {
+        /// The file's path.
+        path: String,
+        /// Its length in bytes.
+        found: u64,
+        /// The length that the manifest names.
+        expected: u64,
+    },
+    /// A file's content is not what the manifest says.
+    #[error("file {path}: SHA-256 is {found}, the manifest says {expected}; the file is damaged or was replaced, fetch it again")]
+    Hash {
+        /// The file's path.
+        path: String,
+        /// Its hash.
+        found: String,
+        /// The hash that the manifest names.
+        expected: String,
+    },
+    /// The version was written by a newer onshelf.
+    #[error("{what} has format {found}, this build reads up to {known}; update onshelf")]
+    TooNew {
+        /// What was read.
+        what: &'static str,
+        /// Its format.
+        found: u32,
+        /// The newest known format.
+        known: u32,
+    },
+}
+
+/// What a file of a model version is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Role {
+    /// The student's tensors, safetensors.
+    Weights,
+    /// The catalogue, columnar JSON.
+    Catalogue,
+}
+
+/// A file, named by its content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// What it is for.
+    pub role: Role,
+    /// Where it is, relative to the manifest; it contains the hash, so it is immutable.
+    pub path: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// SHA-256, lower-case hex.
+    pub sha256: String,
+}
+
+/// Shape of a student: everything needed to read its tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StudentShape {
+    /// Dimensions of item and session vectors.
+    pub dim: usize,
+    /// Transformer blocks.
+    pub blocks: usize,
+    /// Attention heads.
+    pub heads: usize,
+    /// Width of the feed-forward layer.
+    pub hidden: usize,
+    /// Longest session that is read: the last clicks count.
+    pub max_len: usize,
+    /// Subspaces of the product quantisation.
+    pub subspaces: usize,
+    /// Rank of the shared adapter.
+    pub adapter_rank: usize,
+    /// Softmax temperature: scores are divided by it.
+    pub temperature: f32,
+}
+
+/// How a device fine-tunes; chosen with the model, on validation data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FineTuneConfig {
+    /// Adam's learning rate for the personal part and the adapter.
+    pub learning_rate: f32,
+    /// Optimiser steps for each click.
+    pub steps_per_click: usize,
+    /// Sampled negative items of a step.
+    pub negatives: usize,
+    /// Strength of the pull towards the shipped student (proximal term).
+    pub proximal: f32,
+}
+
+/// What a model version says of itself.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`MANIFEST_FORMAT`] at writing.
+    pub format: u32,
+    /// The shop's name for the model.
+    pub name: String,
+    /// When it was exported, seconds since 1970 (UTC).
+    pub created: u64,
+    /// The version it was made from, if any.
+    pub previous: Option<String>,
+    /// The student's shape.
+    pub student: StudentShape,
+    /// How devices fine-tune.
+    pub fine_tune: FineTuneConfig,
+    /// Number of items in the catalogue.
+    pub items: u32,
+    /// The files.
+    pub files: Vec<FileEntry>,
+    /// Metrics on held-out data, by name, as printed by `onshelf evaluate`.
+    pub metrics: BTreeMap<String, f64>,
+}
+
+/// DSSE envelope.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Envelope {
+    /// [`PAYLOAD_TYPE`].
+    #[serde(rename = "payloadType")]
+    pub payload_type: String,
+    /// Base64 of the manifest's JSON.
+    pub payload: String,
+    /// One or more signatures.
+    pub signatures: Vec<EnvelopeSignature>,
+}
+
+/// One signature of an [`Envelope`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EnvelopeSignature {
+    /// The public key, 64 hex digits.
+    pub keyid: String,
+    /// Base64 of the 64 signature bytes.
+    pub sig: String,
+}
+
+/// A verified manifest and the name that its bytes give it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VerifiedManifest {
+    /// What it says.
+    pub manifest: Manifest,
+    /// The version's name: the first 16 hex digits of the payload's SHA-256.
+    pub version: String,
+}
+
+impl Manifest {
+    /// Signs: gives the envelope's JSON and the version's name.
+    ///
+    /// # Errors
+    /// [`VersionError::Invalid`] where the manifest breaks its own rules.
+    pub fn sign(&self, key: &SigningKey) -> Result<(Vec<u8>, String), VersionError> {
+        self.check()?;
+        let invalid = |e: serde_json::Error| VersionError::Invalid(e.to_string());
+        let payload = serde_json::to_vec(self).map_err(invalid)?;
+        let signature = key.sign(&pre_authentication(PAYLOAD_TYPE, &payload));
+        let envelope = Envelope {
+            payload_type: PAYLOAD_TYPE.into(),
+            payload: BASE64.encode(&payload),
+            signatures: vec![EnvelopeSignature {
+                keyid: to_hex(key.verifying_key().as_bytes()),
+                sig: BASE64.encode(signature.to_bytes()),
+            }],
+        };
+        let json = serde_json::to_vec_pretty(&envelope).map_err(invalid)?;
+        Ok((json, version_name(&payload)))
+    }
+
+    /// Reads an envelope, checks that a trusted key signed it, and only then reads the manifest.
+    ///
+    /// # Errors
+    /// [`VersionError`] with what is wrong and how to mend it.
+    pub fn verify(envelope: &[u8], trusted_keys: &[String]) -> Result<VerifiedManifest, VersionError> {
+        let invalid = |what: &str| VersionError::Invalid(what.to_owned());
+        if envelope.len() > MANIFEST_LIMIT {
+            return Err(invalid("longer than 1 MiB; is this the address of a manifest?"));
+        }
+        let envelope: Envelope = serde_json::from_slice(envelope)
+            .map_err(|e| VersionError::Invalid(format!("not a DSSE envelope ({e}); is this the address of a manifest?")))?;
+        if envelope.payload_type != PAYLOAD_TYPE {
+            return Err(VersionError::Invalid(format!(
+                "payload type {:?}, expected {PAYLOAD_TYPE:?}",
+                envelope.payload_type
+            )));
+        }
+        let payload = BASE64.decode(&envelope.payload).map_err(|_| invalid("payload is not base64"))?;
+        verify_signatures(&envelope, &payload, trusted_keys)?;
+        check_format("manifest", &payload, MANIFEST_FORMAT)?;
+        let manifest: Manifest = serde_json::from_slice(&payload)
+            .map_err(|e| VersionError::Invalid(format!("signed payload: {e}; export it again")))?;
+        manifest.check()?;
+        Ok(VerifiedManifest { version: version_name(&payload), manifest })
+    }
+
+    /// The file of a role.
+    ///
+    /// # Errors
+    /// [`VersionError::Invalid`] where there is none.
+    pub fn file(&self, role: Role) -> Result<&FileEntry, VersionError> {
+        self.files
+            .iter()
+            .find(|f| f.role == role)
+            .ok_or_else(|| VersionError::Invalid(format!("names no {role:?} file; export it again")))
+    }
+
+    fn check(&self) -> Result<(), VersionError> {
+        let s = &self.student;
+        let rule = |holds: bool, what: &str| if holds { Ok(()) } else { Err(VersionError::Invalid(what.to_owned())) };
+        rule((1..=1024).contains(&s.dim), "student.dim must be 1 to 1024")?;
+        rule(s.heads >= 1 && s.dim.is_multiple_of(s.heads), "student.dim must be a multiple of student.heads")?;
+        rule(s.subspaces >= 1 && s.dim.is_multiple_of(s.subspaces), "student.dim must be a multiple of student.subspaces")?;
+        rule(s.blocks <= 16, "student.blocks must be at most 16")?;
+        rule((1..=8192).contains(&s.hidden), "student.hidden must be 1 to 8192")?;
+        rule((1..=512).contains(&s.max_len), "student.max_len must be 1 to 512")?;
+        rule(s.adapter_rank * s.dim * 2 <= 4096, "the shared adapter must have at most 4,096 parameters")?;
+        rule(s.temperature.is_finite() && s.temperature > 0.0, "student.temperature must be above 0")?;
+        let f = &self.fine_tune;
+        rule(f.learning_rate.is_finite() && f.learning_rate > 0.0, "fine_tune.learning_rate must be above 0")?;
+        rule(f.proximal.is_finite() && f.proximal >= 0.0, "fine_tune.proximal must not be negative")?;
+        rule(f.steps_per_click <= 100 && f.negatives <= 4096, "fine_tune asks for too much work")?;
+        for file in &self.files {
+            let plain = file.path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
+            rule(plain && !file.path.contains("..") && !file.path.starts_with('/'), "a file's path must be relative and plain")?;
+            rule(file.path.contains(&file.sha256) && file.sha256.len() == 64, "a file's path must contain its SHA-256")?;
+        }
+        Ok(())
+    }
+}
+
+impl FileEntry {
+    /// Describes content; the path is `blobs/<sha256>.<extension>`.
+    #[must_use]
+    pub fn describe(role: Role, content: &[u8], extension: &str) -> Self {
+        let sha256 = sha256_hex(content);
+        Self { role, path: format!("blobs/{sha256}.{extension}"), bytes: content.len() as u64, sha256 }
+    }
+
+    /// Checks content against the entry.
+    ///
+    /// # Errors
+    /// [`VersionError::Length`] or [`VersionError::Hash`].
+    pub fn verify(&self, content: &[u8]) -> Result<(), VersionError> {
+        if content.len() as u64 != self.bytes {
+            return Err(VersionError::Length { path: self.path.clone(), found: content.len() as u64, expected: self.bytes });
+        }
+        let found = sha256_hex(content);
+        if found != self.sha256 {
+            return Err(VersionError::Hash { path: self.path.clone(), found, expected: self.sha256.clone() });
+        }
+        Ok(())
+    }
+}
+
+/// Reads only the format number first, so that a newer file gives a clear message.
+fn check_format(what: &'static str, json: &[u8], known: u32) -> Result<(), VersionError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let Format { format } = serde_json::from_slice(json)
+        .map_err(|e| VersionError::Invalid(format!("{what} without a format number ({e})")))?;
+    if format > known {
+        return Err(VersionError::TooNew { what, found: format, known });
+    }
+    if format == 0 {
+        return Err(VersionError::Invalid(format!("{what} has format 0, the first is 1")));
+    }
+    Ok(())
+}
+
+fn verify_signatures(envelope: &Envelope, payload: &[u8], trusted: &[String]) -> Result<(), VersionError> {
+    let message = pre_authentication(PAYLOAD_TYPE, payload);
+    let mut seen = Vec::new();
+    for key in trusted {
+        let public = public_key(key)?;
+        let name = to_hex(public.as_bytes());
+        for s in envelope.signatures.iter().filter(|s| s.keyid == name) {
+            let bytes = BASE64.decode(&s.sig).unwrap_or_default();
+            let good = Signature::from_slice(&bytes).is_ok_and(|s| public.verify_strict(&message, &s).is_ok());
+            return if good { Ok(()) } else { Err(VersionError::BadSignature(name)) };
+        }
+    }
+    seen.extend(envelope.signatures.iter().map(|s| s.keyid.chars().take(64).collect::<String>()));
+    let found = if seen.is_empty() { "nobody".to_owned() } else { seen.join(", ") };
+    Err(VersionError::UntrustedKey { found, trusted: trusted.len() })
+}
+
+/// DSSE's pre-authentication encoding: what is signed.
+fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    out.extend_from_slice(payload);
+    out
+}
+
+/// SHA-256 as lower-case hex.
+#[must_use]
+pub fn sha256_hex(content: &[u8]) -> String {
+    to_hex(&Sha256::digest(content))
+}
+
+fn version_name(payload: &[u8]) -> String {
+    sha256_hex(payload)[..16].to_owned()
+}
+
+/// Lower-case hex.
+#[must_use]
+pub fn to_hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char]).collect()
+}
+
+fn key_bytes(hex: &str) -> Result<[u8; 32], VersionError> {
+    let bad = || VersionError::BadKey(hex.chars().take(8).collect::<String>() + "…");
+    let hex = hex.trim().as_bytes();
+    let mut out = [0; 32];
+    if hex.len() != 64 {
+        return Err(bad());
+    }
+    for (byte, pair) in out.iter_mut().zip(hex.chunks_exact(2)) {
+        let digit = |c: u8| (c as char).to_digit(16).ok_or_else(bad);
+        *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
+    }
+    Ok(out)
+}
+
+/// Reads a public key, 64 hex digits.
+///
+/// # Errors
+/// [`VersionError::BadKey`].
+pub fn public_key(hex: &str) -> Result<VerifyingKey, VersionError> {
+    let bytes = key_bytes(hex)?;
+    VerifyingKey::from_bytes(&bytes).map_err(|_| VersionError::BadKey(hex.chars().take(8).collect::<String>() + "…"))
+}
+
+/// Reads a secret key (RFC 8032 seed), 64 hex digits.
+///
+/// # Errors
+/// [`VersionError::BadKey`], which never repeats more than the first digits.
+pub fn signing_key(hex: &str) -> Result<SigningKey, VersionError> {
+    key_bytes(hex).map(|b| SigningKey::from_bytes(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(n: u8) -> SigningKey {
+        SigningKey::from_bytes(&[n; 32])
+    }
+
+    fn public(n: u8) -> String {
+        to_hex(key(n).verifying_key().as_bytes())
+    }
+
+    fn manifest() -> Manifest {
+        Manifest {
+            format: MANIFEST_FORMAT,
+            name: "shop".into(),
+            created: 1,
+            previous: None,
+            student: StudentShape { dim: 8, blocks: 1, heads: 2, hidden: 16, max_len: 20, subspaces: 4, adapter_rank: 2, temperature: 0.07 },
+            fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 64, proximal: 0.1 },
+            items: 3,
+            files: vec![FileEntry::describe(Role::Weights, b"weights", "safetensors")],
+            metrics: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_signed_verifies_and_is_named_by_content() {
+        let (envelope, version) = manifest().sign(&key(1)).unwrap();
+        let read = Manifest::verify(&envelope, &[public(2), public(1)]).unwrap();
+        assert_eq!(read.manifest, manifest());
+        assert_eq!(read.version, version);
+        let other = Manifest { name: "other".into(), ..manifest() };
+        assert_ne!(other.sign(&key(1)).unwrap().1, version);
+    }
+
+    #[test]
+    fn foreign_and_missing_keys_are_refused() {
+        let (envelope, _) = manifest().sign(&key(1)).unwrap();
+        assert!(matches!(Manifest::verify(&envelope, &[public(2)]), Err(VersionError::UntrustedKey { .. })));
+        assert!(matches!(Manifest::verify(&envelope, &[]), Err(VersionError::UntrustedKey { .. })));
+        assert!(matches!(Manifest::verify(&envelope, &["zz".into()]), Err(VersionError::BadKey(_))));
+    }
+
+    #[test]
+    fn any_changed_payload_byte_breaks_the_signature() {
+        let (envelope, _) = manifest().sign(&key(1)).unwrap();
+        let parsed: Envelope = serde_json::from_slice(&envelope).unwrap();
+        let payload = BASE64.decode(&parsed.payload).unwrap();
+        for at in [0, payload.len() / 2, payload.len() - 1] {
+            let mut changed = payload.clone();
+            changed[at] ^= 1;
+            let forged = Envelope { payload: BASE64.encode(changed), ..parsed.clone() };
+            let bytes = serde_json::to_vec(&forged).unwrap();
+            assert!(matches!(Manifest::verify(&bytes, &[public(1)]), Err(VersionError::BadSignature(_))));
+        }
+    }
+
+    #[test]
+    fn a_newer_format_says_so() {
+        let newer = Manifest { format: 2, ..manifest() };
+        let (envelope, _) = newer.sign(&key(1)).unwrap();
+        let error = Manifest::verify(&envelope, &[public(1)]).unwrap_err();
+        assert_eq!(error, VersionError::TooNew { what: "manifest", found: 2, known: 1 });
+        assert!(error.to_string().contains("update onshelf"));
+    }
+
+    #[test]
+    fn files_are_checked_by_length_then_hash() {
+        let file = FileEntry::describe(Role::Weights, b"weights", "safetensors");
+        assert_eq!(file.verify(b"weights"), Ok(()));
+        assert!(matches!(file.verify(b"weight"), Err(VersionError::Length { found: 6, expected: 7, .. })));
+        assert!(matches!(file.verify(b"weightz"), Err(VersionError::Hash { .. })));
+    }
+
+    #[test]
+    fn paths_cannot_leave_the_folder() {
+        let mut m = manifest();
+        m.files[0].path = format!("../{}", m.files[0].sha256);
+        assert!(m.sign(&key(1)).is_err());
+    }
+
+    #[test]
+    fn not_a_manifest() {
+        for bytes in [&b"<html>"[..], b"", b"{}", &[0xff; 10]] {
+            assert!(matches!(Manifest::verify(bytes, &[public(1)]), Err(VersionError::Invalid(_))));
+        }
+    }
+}

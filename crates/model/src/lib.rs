@@ -1,0 +1,18 @@
+//! onshelf's models on Burn: a session encoder shared by the teacher's network and the student,
+//! training with sampled softmax, distillation, and fine-tuning on one shopper's clicks.
+//!
+//! Parameters live in CPU memory ([`onshelf_core::weights::Weights`]); a device gets copies and
+//! gives back results and gradients. So a lost GPU loses nothing, and the same code runs natively
+//! and in a browser. Everything random comes from a seed that the caller passes in.
+
+pub mod adam;
+pub mod encoder;
+pub mod error;
+pub mod personal;
+pub mod quantise;
+pub mod student;
+#[cfg(feature = "training")]
+pub mod training;
+
+pub use burn::tensor::Device;
+pub use error::ModelError;

@@ -1,0 +1,19 @@
+//! Training on a server: sampled softmax over shared candidates, with sparse item updates.
+//!
+//! One step reads a batch of sessions of similar length, scores every position against one shared
+//! set of candidates (the batch's targets and sampled items), and corrects each candidate's score
+//! by the logarithm of its chance of being in the set (Bengio & Senécal 2008; Yi et al., RecSys
+//! 2019). The softmax and its gradient are computed in one pass over the scores; Burn's autodiff
+//! carries the gradient through the encoder.
+
+mod batch;
+mod items;
+mod network;
+mod step;
+mod teacher;
+
+pub use batch::{Batch, TrainSet, batches, exact_batches};
+pub use items::{CodedItems, FloatItems, ItemSource};
+pub use network::{Network, session_vectors};
+pub use step::{Candidates, SoftTargets, StepOptions, Stepper};
+pub use teacher::{Blend, Teacher};

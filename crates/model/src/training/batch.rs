@@ -1,0 +1,196 @@
+//! Sessions cut into windows and packed into batches of similar length.
+
+use onshelf_core::neighbour::SessionLog;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use crate::encoder::SessionBatch;
+
+/// Sessions to train on, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct TrainSet {
+    /// The clicks.
+    pub log: SessionLog,
+    /// Event kinds, one a click.
+    pub kinds: Vec<u8>,
+    /// Time-gap buckets, one a click.
+    pub gaps: Vec<u8>,
+    /// How much each session counts (1: fully).
+    pub weights: Vec<f32>,
+}
+
+impl TrainSet {
+    /// Index of the first click of session `s` in `kinds` and `gaps`.
+    fn starts(&self) -> Vec<usize> {
+        let mut at = 0;
+        self.log
+            .iter()
+            .map(|s| {
+                at += s.len();
+                at - s.len()
+            })
+            .collect()
+    }
+}
+
+/// Sessions of one length and the positions that are predicted.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// What the encoder reads besides the items.
+    pub input: SessionBatch,
+    /// Clicked items, `[sessions, length]`; 0 is padding.
+    pub items: Vec<u32>,
+    /// Rows of the flattened batch that are predicted.
+    pub rows: Vec<usize>,
+    /// The item to predict at each of those rows.
+    pub targets: Vec<u32>,
+    /// Weight of each of those rows.
+    pub weights: Vec<f32>,
+    /// Number of each of those positions in the training set (for soft targets): the index of the
+    /// target's click.
+    pub positions: Vec<u32>,
+    /// Number of the session of each of those positions in the set's log.
+    pub sessions: Vec<u32>,
+}
+
+impl Batch {
+    /// The clicks up to and with a flattened row.
+    #[must_use]
+    pub fn prefix(&self, row: usize) -> &[u32] {
+        &self.items[row / self.input.length * self.input.length..=row]
+    }
+}
+
+/// A stretch of a session: at most `max_len` inputs, of which those from `first` on are predicted.
+struct Window {
+    session: u32,
+    start: u32,
+    inputs: u32,
+    first: u32,
+}
+
+/// All windows of the set in a random order, packed to about `positions` predictions each.
+/// `wanted` says whether a session takes part.
+pub fn batches(set: &TrainSet, max_len: usize, positions: usize, rng: &mut ChaCha8Rng, wanted: impl Fn(usize) -> bool) -> Vec<Batch> {
+    let mut windows = Vec::new();
+    for (s, session) in set.log.iter().enumerate() {
+        if wanted(s) {
+            cut(s as u32, session.len(), max_len, &mut windows);
+        }
+    }
+    windows.shuffle(rng);
+    // Similar lengths together, in an order that stays random within a length.
+    windows.sort_by_key(|w| w.inputs);
+    let mut out = group(set, &windows, positions);
+    out.shuffle(rng);
+    out
+}
+
+/// Packs windows in their order.
+fn group(set: &TrainSet, windows: &[Window], positions: usize) -> Vec<Batch> {
+    let starts = set.starts();
+    let mut out = Vec::new();
+    let mut group: Vec<&Window> = Vec::new();
+    let mut count = 0;
+    for window in windows {
+        let new = (window.inputs - window.first) as usize;
+        if count + new > positions && !group.is_empty() {
+            out.push(pack(set, &starts, &group));
+            group.clear();
+            count = 0;
+        }
+        group.push(window);
+        count += new;
+    }
+    if !group.is_empty() {
+        out.push(pack(set, &starts, &group));
+    }
+    out
+}
+
+/// Batches for evaluation, in order: every position sees exactly the last `max_len` clicks before
+/// it, as a device would.
+#[must_use]
+pub fn exact_batches(set: &TrainSet, max_len: usize, positions: usize) -> Vec<Batch> {
+    let mut windows = Vec::new();
+    for (s, session) in set.log.iter().enumerate() {
+        let inputs = session.len().saturating_sub(1);
+        if inputs > 0 {
+            windows.push(Window { session: s as u32, start: 0, inputs: max_len.min(inputs) as u32, first: 0 });
+        }
+        for end in max_len + 1..=inputs {
+            let start = (end - max_len) as u32;
+            windows.push(Window { session: s as u32, start, inputs: max_len as u32, first: max_len as u32 - 1 });
+        }
+    }
+    windows.sort_by_key(|w| w.inputs);
+    group(set, &windows, positions)
+}
+
+fn cut(session: u32, clicks: usize, max_len: usize, out: &mut Vec<Window>) {
+    let inputs = clicks.saturating_sub(1);
+    let (mut start, mut done) = (0, 0);
+    while done < inputs {
+        let here = max_len.min(inputs - start);
+        out.push(Window { session, start: start as u32, inputs: here as u32, first: (done - start) as u32 });
+        done = start + here;
+        start += max_len.div_ceil(2);
+    }
+}
+
+fn pack(set: &TrainSet, starts: &[usize], group: &[&Window]) -> Batch {
+    let length = group.iter().map(|w| w.inputs).max().unwrap_or(0) as usize;
+    let mut batch = Batch { input: SessionBatch { sessions: group.len(), length, ..Default::default() }, ..Default::default() };
+    for (b, w) in group.iter().enumerate() {
+        let clicks = set.log.session(w.session as usize);
+        let (start, inputs) = (w.start as usize, w.inputs as usize);
+        let base = starts[w.session as usize] + start;
+        let pad = length - inputs;
+        batch.items.extend(&clicks[start..start + inputs]);
+        batch.items.extend(std::iter::repeat_n(0, pad));
+        batch.input.kinds.extend(&set.kinds[base..base + inputs]);
+        batch.input.kinds.extend(std::iter::repeat_n(0, pad));
+        batch.input.gaps.extend(&set.gaps[base..base + inputs]);
+        batch.input.gaps.extend(std::iter::repeat_n(0, pad));
+        for j in w.first as usize..inputs {
+            batch.rows.push(b * length + j);
+            batch.targets.push(clicks[start + j + 1]);
+            batch.weights.push(set.weights[w.session as usize]);
+            batch.positions.push((base + j + 1) as u32);
+            batch.sessions.push(w.session);
+        }
+    }
+    batch
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+
+    #[test]
+    fn every_click_but_the_first_is_predicted_once() {
+        let mut set = TrainSet { log: SessionLog::new(), ..Default::default() };
+        let mut next = 1;
+        for length in [2_u32, 3, 11, 47, 1, 8] {
+            let session: Vec<u32> = (next..next + length).collect();
+            next += length;
+            set.log.push(&session);
+            set.weights.push(1.0);
+        }
+        set.kinds = vec![0; set.log.clicks()];
+        set.gaps = vec![0; set.log.clicks()];
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        let all = batches(&set, 10, 16, &mut rng, |_| true);
+        let mut targets: Vec<u32> = all.iter().flat_map(|b| b.targets.clone()).collect();
+        targets.sort_unstable();
+        let expected: Vec<u32> = set.log.iter().flat_map(|s| s[1..].to_vec()).collect();
+        assert_eq!(targets, expected);
+        for batch in &all {
+            for (&row, &target) in batch.rows.iter().zip(&batch.targets) {
+                // Items are numbered in order, so the input before a target is its predecessor.
+                assert_eq!(batch.items[row] + 1, target);
+            }
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Where item vectors come from while training: a plain table (teacher) or shared centroids
+//! (student).
+
+use onshelf_core::rank::{CENTROIDS, ItemTable};
+use onshelf_core::weights::{Tensor, Weights};
+use rand::{Rng, RngExt};
+
+use crate::adam::{Adam, SparseAdam};
+use crate::error::ModelError;
+
+/// Item vectors and biases that can be read and trained.
+pub trait ItemSource: Sync {
+    /// Dimensions of an item vector.
+    fn dim(&self) -> usize;
+    /// Appends the vector of `item` (zeros for padding).
+    fn push_vector(&self, item: u32, out: &mut Vec<f32>);
+    /// The bias of `item`.
+    fn bias(&self, item: u32) -> f32;
+    /// One optimiser step. `vectors` holds a gradient of `dim` values an item, `biases` one.
+    fn step(&mut self, items: &[u32], vectors: &[f32], biases: &[f32], rate: f32);
+}
+
+/// A table of unit vectors, one an item, row 0 for padding.
+pub struct FloatItems {
+    dim: usize,
+    /// `[items + 1, dim]`, every row of length 1.
+    pub vectors: Vec<f32>,
+    /// `[items + 1]`.
+    pub biases: Vec<f32>,
+    vector_adam: SparseAdam,
+    bias_adam: SparseAdam,
+}
+
+impl FloatItems {
+    /// Random directions.
+    pub fn new(items: usize, dim: usize, rng: &mut impl Rng) -> Self {
+        let vectors = (0..(items + 1) * dim).map(|_| rng.random::<f32>() * 2.0 - 1.0).collect();
+        Self::from_parts(dim, vectors, vec![0.0; items + 1])
+    }
+
+    /// Takes over vectors (normalised here) and biases.
+    #[must_use]
+    pub fn from_parts(dim: usize, mut vectors: Vec<f32>, biases: Vec<f32>) -> Self {
+        vectors.chunks_exact_mut(dim).for_each(normalise);
+        let rows = biases.len();
+        Self { dim, vectors, biases, vector_adam: SparseAdam::new(rows, dim), bias_adam: SparseAdam::new(rows, 1) }
+    }
+}
+
+fn normalise(row: &mut [f32]) {
+    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
+    row.iter_mut().for_each(|x| *x /= norm);
+}
+
+impl ItemSource for FloatItems {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn push_vector(&self, item: u32, out: &mut Vec<f32>) {
+        let start = item as usize * self.dim;
+        if item == 0 {
+            out.resize(out.len() + self.dim, 0.0);
+        } else {
+            out.extend_from_slice(&self.vectors[start..start + self.dim]);
+        }
+    }
+
+    fn bias(&self, item: u32) -> f32 {
+        self.biases[item as usize]
+    }
+
+    fn step(&mut self, items: &[u32], vectors: &[f32], biases: &[f32], rate: f32) {
+        let mut tangent = vec![0.0; self.dim];
+        for ((&item, g), &gb) in items.iter().zip(vectors.chunks_exact(self.dim)).zip(biases) {
+            let row = item as usize;
+            let v = &self.vectors[row * self.dim..(row + 1) * self.dim];
+            // Vectors stay on the unit sphere: only the tangential part of the gradient counts.
+            let along: f32 = v.iter().zip(g).map(|(a, b)| a * b).sum();
+            for ((t, &gi), &vi) in tangent.iter_mut().zip(g).zip(v) {
+                *t = gi - along * vi;
+            }
+            self.vector_adam.step(&mut self.vectors, row, &tangent, rate);
+            normalise(&mut self.vectors[row * self.dim..(row + 1) * self.dim]);
+            self.bias_adam.step(&mut self.biases, row, &[gb], rate);
+        }
+    }
+}
+
+/// Items as codes over trainable centroids.
+pub struct CodedItems {
+    dim: usize,
+    subspaces: usize,
+    /// `[items, subspaces + 1]`; the last code names the bias level.
+    pub codes: Vec<u8>,
+    /// `[subspaces, 256, dim / subspaces]`.
+    pub centroids: Vec<f32>,
+    /// `[256]`.
+    pub levels: Vec<f32>,
+    centroid_adam: Adam,
+    level_adam: Adam,
+}
+
+impl CodedItems {
+    /// Starts from a quantised table.
+    #[must_use]
+    pub fn new(table: &ItemTable) -> Self {
+        Self {
+            dim: table.dim(),
+            subspaces: table.subspaces(),
+            codes: table.codes().to_vec(),
+            centroids: table.centroids().to_vec(),
+            levels: table.bias().to_vec(),
+            centroid_adam: Adam::new(table.centroids().len()),
+            level_adam: Adam::new(CENTROIDS),
+        }
+    }
+
+    /// The table as it is now.
+    ///
+    /// # Errors
+    /// [`ModelError::Table`] where training made a number that is not finite.
+    pub fn table(&self) -> Result<ItemTable, ModelError> {
+        Ok(ItemTable::new(self.dim, self.subspaces, self.codes.clone(), self.centroids.clone(), self.levels.clone())?)
+    }
+
+    /// The tensors of the table, to be written beside the encoder's.
+    #[must_use]
+    pub fn weights(&self) -> Weights {
+        let mut out = Weights::default();
+        let row = self.subspaces + 1;
+        out.bytes.insert("items.codes".into(), (vec![self.codes.len() / row, row], self.codes.clone()));
+        let shape = vec![self.subspaces, CENTROIDS, self.dim / self.subspaces];
+        out.floats.insert("items.centroids".into(), Tensor { shape, values: self.centroids.clone() });
+        out.floats.insert("items.bias".into(), Tensor { shape: vec![CENTROIDS], values: self.levels.clone() });
+        out
+    }
+
+    fn codes_of(&self, item: u32) -> Option<&[u8]> {
+        let row = self.subspaces + 1;
+        let start = (item as usize).checked_sub(1)? * row;
+        self.codes.get(start..start + row)
+    }
+}
+
+impl ItemSource for CodedItems {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+
+    fn push_vector(&self, item: u32, out: &mut Vec<f32>) {
+        let Some(codes) = self.codes_of(item) else {
+            out.resize(out.len() + self.dim, 0.0);
+            return;
+        };
+        let width = self.dim / self.subspaces;
+        for (m, &code) in codes[..self.subspaces].iter().enumerate() {
+            let start = (m * CENTROIDS + code as usize) * width;
+            out.extend_from_slice(&self.centroids[start..start + width]);
+        }
+    }
+
+    fn bias(&self, item: u32) -> f32 {
+        self.codes_of(item).and_then(|c| c.last()).map_or(0.0, |&c| self.levels[c as usize])
+    }
+
+    fn step(&mut self, items: &[u32], vectors: &[f32], biases: &[f32], rate: f32) {
+        let width = self.dim / self.subspaces;
+        let mut centroids = vec![0.0; self.centroids.len()];
+        let mut levels = vec![0.0; CENTROIDS];
+        for ((&item, g), &gb) in items.iter().zip(vectors.chunks_exact(self.dim)).zip(biases) {
+            let Some(codes) = self.codes_of(item) else { continue };
+            for ((m, &code), part) in codes[..self.subspaces].iter().enumerate().zip(g.chunks_exact(width)) {
+                let start = (m * CENTROIDS + code as usize) * width;
+                for (c, x) in centroids[start..start + width].iter_mut().zip(part) {
+                    *c += x;
+                }
+            }
+            levels[codes[self.subspaces] as usize] += gb;
+        }
+        self.centroid_adam.step(&mut self.centroids, &centroids, rate, 0.0);
+        self.level_adam.step(&mut self.levels, &levels, rate, 0.0);
+    }
+}

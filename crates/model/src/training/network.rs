@@ -1,0 +1,92 @@
+//! A trained encoder with a full-precision item table: the teacher's neural part.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use onshelf_core::version::StudentShape;
+use onshelf_core::weights::{self, Weights};
+
+use super::batch::Batch;
+use super::items::ItemSource;
+use super::step::read;
+use crate::encoder::{self, Encoder};
+use crate::error::ModelError;
+
+/// Encoder, item vectors `[items + 1, dim]` and biases `[items + 1]` in evaluation mode.
+pub struct Network {
+    shape: StudentShape,
+    encoder: Encoder,
+    device: Device,
+    table: Tensor<2>,
+    biases: Vec<f32>,
+}
+
+impl Network {
+    /// Builds a network on a device from the tensors that [`Network::weights`] wrote.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] naming the tensor that is missing, misshapen or not finite.
+    pub fn new(weights: &Weights, shape: &StudentShape, items: usize, device: &Device) -> Result<Self, ModelError> {
+        let vectors = weights.get("items.vectors", &[items + 1, shape.dim])?;
+        let biases = weights.get("items.biases", &[items + 1])?;
+        let table = Tensor::from_data(TensorData::new(vectors.values.clone(), [items + 1, shape.dim]), device);
+        Ok(Self {
+            shape: shape.clone(),
+            encoder: Encoder::new(weights, shape, device, false)?,
+            device: device.clone(),
+            table,
+            biases: biases.values.clone(),
+        })
+    }
+
+    /// Encoder and items as one set of tensors.
+    #[must_use]
+    pub fn weights(encoder: &Weights, vectors: &[f32], biases: &[f32]) -> Weights {
+        let mut out = encoder.clone();
+        let rows = biases.len();
+        let shape = vec![rows, vectors.len() / rows.max(1)];
+        out.floats.insert("items.vectors".into(), weights::Tensor { shape, values: vectors.to_vec() });
+        out.floats.insert("items.biases".into(), weights::Tensor { shape: vec![rows], values: biases.to_vec() });
+        out
+    }
+
+    /// Number of items.
+    #[must_use]
+    pub fn items(&self) -> usize {
+        self.biases.len() - 1
+    }
+
+    /// Logits of every item at every predicted position of a batch: `[rows, items]`, item 1 first.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub fn scores(&self, batch: &Batch, items: &impl ItemSource) -> Result<Vec<f32>, ModelError> {
+        let sessions = session_vectors(&self.encoder, batch, items, &self.shape, &self.device)?;
+        let p = batch.rows.len();
+        let sessions = Tensor::<2>::from_data(TensorData::new(sessions, [p, self.shape.dim]), &self.device);
+        let raw = read(sessions.matmul(self.table.clone().transpose()))?;
+        let width = self.biases.len();
+        let mut out = Vec::with_capacity(p * (width - 1));
+        for row in raw.chunks_exact(width) {
+            out.extend(row[1..].iter().zip(&self.biases[1..]).map(|(s, b)| s / self.shape.temperature + b));
+        }
+        Ok(out)
+    }
+}
+
+/// Session vectors of the predicted positions of a batch, `[rows, dim]`.
+///
+/// # Errors
+/// [`ModelError::Device`].
+pub fn session_vectors(
+    encoder: &encoder::Encoder,
+    batch: &Batch,
+    items: &impl ItemSource,
+    shape: &StudentShape,
+    device: &Device,
+) -> Result<Vec<f32>, ModelError> {
+    let mut vectors = Vec::with_capacity(batch.items.len() * shape.dim);
+    batch.items.iter().for_each(|&i| items.push_vector(i, &mut vectors));
+    let dims = [batch.input.sessions, batch.input.length, shape.dim];
+    let x = Tensor::<3>::from_data(TensorData::new(vectors, dims), device);
+    let all = read(encoder.forward(x.clone(), x, &batch.input))?;
+    Ok(batch.rows.iter().flat_map(|&r| all[r * shape.dim..(r + 1) * shape.dim].iter().copied()).collect())
+}

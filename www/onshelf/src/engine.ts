@@ -1,0 +1,104 @@
+/**
+ * The WebAssembly engine as the worker sees it, and how its module is brought in. Both modules
+ * export the same class; they differ only in the device behind it.
+ */
+
+import { fail } from "./errors.js";
+import type {
+  DeviceKind,
+  Explanation,
+  RecommendRequest,
+  Shelf,
+  ShelfEvent,
+  TrackResult,
+} from "./types.js";
+import { VERSION } from "./version.js";
+
+/** What `Engine.load` tells about the model. */
+export interface ModelFacts {
+  model_version: string;
+  items: number;
+  parameters: number;
+  personal_parameters: number;
+}
+
+/** A request as the engine takes it: an `AbortSignal` cannot cross to a worker. */
+export type EngineRequest = Omit<RecommendRequest, "signal">;
+
+/** A shelf before the worker adds what only it knows. */
+export type EngineShelf = Omit<Shelf, "took_ms" | "device">;
+
+/** What one `Engine.fineTune` did. */
+export interface EngineReport {
+  steps: number;
+  loss_before: number;
+  loss_after: number;
+  kept: boolean;
+  reason?: string | null;
+}
+
+/** What `Engine.inspect` tells. */
+export interface EngineInspection extends ModelFacts {
+  session: { item_id: string; event: string }[];
+  steps: number;
+  learned: { category: string; weight: number }[];
+}
+
+/**
+ * One instance of the engine. It borrows itself across an await, so no two calls may overlap:
+ * the worker's queue sees to that.
+ */
+export interface Engine {
+  device(): DeviceKind;
+  adapter(): { name: string; fallback: boolean } | null | undefined;
+  load(
+    manifestUrl: string,
+    publicKeys: string[],
+    onProgress: (stage: string, loaded: number, total: number) => void,
+  ): Promise<ModelFacts>;
+  track(event: ShelfEvent, now_ms: number): TrackResult;
+  recommend(request: EngineRequest, now_ms: number): Promise<EngineShelf>;
+  fineTune(steps: number): Promise<EngineReport>;
+  explain(item_id: string): Promise<Explanation>;
+  inspect(): EngineInspection;
+  exportState(): Uint8Array;
+  importState(bytes: Uint8Array): void;
+  exportReadable(): string;
+  save(): Promise<{ bytes: number }>;
+  restore(): Promise<boolean>;
+  erase(): Promise<void>;
+  free(): void;
+}
+
+interface EngineModule {
+  default(options: { module_or_path: URL | string }): Promise<unknown>;
+  Engine: { create(): Promise<Engine> };
+}
+
+/**
+ * Imports the module of one device, starts it and opens its device.
+ *
+ * @param assets folder of the modules
+ * @param instance 0 for the first; a lost graphics device cannot be opened again by the same
+ *   instance of a module, and only another address makes the browser give a fresh one
+ * @throws OnshelfError `NETWORK` where a file cannot be fetched; what `Engine.create` throws
+ */
+export async function openEngine(
+  kind: DeviceKind,
+  assets: string,
+  instance: number,
+): Promise<Engine> {
+  const query = instance === 0 ? `?v=${VERSION}` : `?v=${VERSION}&instance=${instance}`;
+  const glue = new URL(`onshelf_${kind}.js${query}`, assets).href;
+  const wasm = new URL(`onshelf_${kind}_bg.wasm?v=${VERSION}`, assets);
+  let module: EngineModule;
+  try {
+    module = (await import(/* @vite-ignore */ glue)) as EngineModule;
+    await module.default({ module_or_path: wasm });
+  } catch (cause) {
+    if (cause instanceof WebAssembly.RuntimeError) throw cause;
+    const what = cause instanceof Error ? cause.message : String(cause);
+    throw fail("NETWORK", `the ${kind} module could not be started: ${what}`, cause);
+  }
+  return module.Engine.create();
+}

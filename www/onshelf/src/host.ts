@@ -1,0 +1,393 @@
+/**
+ * What runs in the worker: it takes the page's commands in turn, has the engine carry them out,
+ * keeps copies of the state where a crash cannot reach them, and writes it to storage.
+ */
+
+import { Devices, type DevicesHost } from "./devices.js";
+import { openEngine, type Engine, type ModelFacts } from "./engine.js";
+import { codeOf, fail, isFatal, toWire } from "./errors.js";
+import { fineTune } from "./learn.js";
+import { Journal, replay } from "./journal.js";
+import {
+  READS,
+  type Call,
+  type Control,
+  type FromWorker,
+  type LoadConfig,
+  type Method,
+  type Methods,
+  type ToWorker,
+} from "./protocol.js";
+import { Queue } from "./queue.js";
+import { isStorageFailure, Saver } from "./saver.js";
+import { Tabs } from "./tabs.js";
+import type { Change, DeviceKind, Progress } from "./types.js";
+
+/** Posts to the page. */
+export type Post = (message: FromWorker, transfer?: Transferable[]) => void;
+
+/** A copy of the state follows at the latest after this many events. */
+const EVENTS_PER_SNAPSHOT = 256;
+
+/** The shopper must have left the shelf alone for this long before WebGPU is tried, in ms. */
+const IDLE_MS = 2_000;
+
+/** All that exists once a model is loaded. */
+interface Loaded {
+  config: LoadConfig;
+  facts: ModelFacts;
+  devices: Devices;
+  saver: Saver;
+  tabs: Tabs;
+  /** The state of a shopper about whom nothing is known. */
+  pristine: Uint8Array;
+}
+
+/** See the file's head. */
+export class Host {
+  readonly #post: Post;
+  readonly #close: () => void;
+  readonly #queue = new Queue(() => this.#onIdle());
+  readonly #journal = new Journal();
+  readonly #aborted = new Set<number>();
+  #loaded: Loaded | null = null;
+  #paused = false;
+  #through = 0;
+  #stale = false;
+  #running: number | null = null;
+  #autoTimer: ReturnType<typeof setTimeout> | null = null;
+  #autoDone = false;
+  #lastRank: number | null = null;
+  #lastLearn: number | null = null;
+
+  /** @param close ends the worker */
+  constructor(post: Post, close: () => void) {
+    this.#post = post;
+    this.#close = close;
+  }
+
+  /** Takes one message of the page. */
+  receive(message: ToWorker): void {
+    if ("control" in message) this.#control(message);
+    else if (message.method === "dispose") void this.#dispose(message.id);
+    else if (message.method === "setDevice") void this.#answer(message);
+    else {
+      // At once, so that a fine-tuning that runs stops after its step.
+      if (message.method === "pause") this.#paused = true;
+      if (message.method === "resume") this.#paused = false;
+      const run = () => this.#answer(message);
+      this.#queue.push({ id: message.id, reads: READS.has(message.method), run });
+    }
+  }
+
+  /** Says that this worker must be replaced. */
+  crash(error: unknown): void {
+    this.#queue.halt();
+    this.#post({ note: "crashed", message: toWire(error).message });
+  }
+
+  #control(message: Control): void {
+    if (message.control === "ping") this.#post({ note: "pong" });
+    else if (message.control === "flush") void this.#loaded?.saver.flush();
+    else if (!this.#queue.drop(message.id) && this.#running === message.id) {
+      this.#aborted.add(message.id);
+    }
+  }
+
+  async #answer(call: Call): Promise<void> {
+    const { id, method } = call;
+    // Only a fine-tuning looks whether it was aborted; readers run inside it.
+    if (method === "fineTune") this.#running = id;
+    try {
+      const result = await this.#perform(call);
+      this.#post({ id, ok: true, result });
+      await this.#after(call, result);
+    } catch (error) {
+      const fatal = isFatal(error);
+      if (fatal) this.#queue.halt();
+      this.#post({ id, ok: false, error: toWire(error), fatal });
+    } finally {
+      if (method === "fineTune") this.#running = null;
+      this.#aborted.delete(id);
+    }
+  }
+
+  async #perform(call: Call): Promise<Methods[Method]["result"]> {
+    if (call.method === "load") return this.#load(call.args[0]);
+    const { devices } = this.#need();
+    switch (call.method) {
+      case "track":
+        return devices.serve((engine) => engine.track(...call.args));
+      case "recommend":
+        return this.#recommend(...call.args);
+      case "fineTune":
+        return this.#fineTune(call.id, call.args[0]);
+      case "explain":
+        return devices.serve((engine) => engine.explain(...call.args));
+      case "inspect":
+        return this.#inspect();
+      case "exportPersonal":
+        return devices.serve((engine) => engine.exportReadable());
+      case "erase":
+        return this.#erase();
+      case "setDevice":
+        return devices.set(...call.args);
+      default:
+        return undefined;
+    }
+  }
+
+  /** What follows an answer. The copy of the state must never overtake it. */
+  async #after(call: Call, result: Methods[Method]["result"]): Promise<void> {
+    const { saver, tabs } = this.#need();
+    switch (call.method) {
+      case "load":
+        this.#through = call.id;
+        await this.#snapshot();
+        return;
+      case "track":
+        this.#journal.note(call.id, call.args);
+        this.#through = call.id;
+        this.#stale = true;
+        saver.touch();
+        if (this.#journal.length >= EVENTS_PER_SNAPSHOT) await this.#snapshot();
+        if ((result as Methods["track"]["result"]).accepted) this.#considerGpu();
+        return;
+      case "fineTune": {
+        const report = result as Methods["fineTune"]["result"];
+        this.#through = call.id;
+        if (report.steps === 0) return;
+        await this.#snapshot();
+        saver.touch();
+        if (report.kept) this.#change("learned");
+        return;
+      }
+      case "erase":
+        this.#through = call.id;
+        await this.#snapshot();
+        tabs.tell("erased");
+        this.#change("erased");
+        return;
+      case "pause":
+      case "resume": {
+        const what = call.method === "pause" ? "paused" : "resumed";
+        tabs.tell(what);
+        this.#change(what);
+        return;
+      }
+      default:
+    }
+  }
+
+  async #load(config: LoadConfig): Promise<ModelFacts> {
+    if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
+    const progress = (stage: Progress["stage"], loaded: number, total: number) =>
+      this.#post({ note: "progress", progress: { stage, loaded, total } });
+    const cpu = await openEngine("cpu", config.assets, 0);
+    const facts = await cpu.load(config.model, config.publicKeys, (stage, loaded, total) =>
+      progress(stage as Progress["stage"], loaded, total),
+    );
+    const pristine = cpu.exportState();
+    const host: DevicesHost = {
+      queue: this.#queue,
+      journal: this.#journal,
+      config,
+      onSwitch: (device) => this.#change("device", device),
+      onProgress: (loaded, total) => progress("device", loaded, total),
+    };
+    const devices = new Devices(host, cpu, facts);
+    const saver = new Saver(
+      config.storage,
+      () => this.#queue.own(() => devices.serve((engine) => engine.save())),
+      (error) => this.#failed(error),
+    );
+    progress("restore", 0, 1);
+    await this.#restore(cpu, config, saver, pristine);
+    progress("restore", 1, 1);
+    this.#paused ||= config.paused;
+    const tabs = new Tabs(config, (what) => this.#fromOtherTab(what));
+    this.#loaded = { config, facts, devices, saver, tabs, pristine };
+    if (cpu.inspect().session.length > 0) this.#considerGpu();
+    return facts;
+  }
+
+  async #restore(
+    cpu: Engine,
+    config: LoadConfig,
+    saver: Saver,
+    pristine: Uint8Array,
+  ): Promise<void> {
+    try {
+      if (config.snapshot !== null || config.events.length > 0) {
+        replay(cpu, config.snapshot, config.events);
+        saver.touch();
+      } else if (config.restore && config.storage === "indexeddb" && (await cpu.restore())) {
+        saver.bytes = cpu.exportState().byteLength;
+      }
+    } catch (error) {
+      // A shelf without the past is better than none; but never write over a newer release's state.
+      if (isStorageFailure(error)) saver.failed();
+      else if (codeOf(error) === "STATE_VERSION") saver.failed(true);
+      else if (!String(codeOf(error)).startsWith("STATE_")) throw error;
+      cpu.importState(pristine);
+    }
+  }
+
+  async #recommend(...args: Methods["recommend"]["args"]): Promise<Methods["recommend"]["result"]> {
+    const { devices } = this.#need();
+    const begin = performance.now();
+    const shelf = await devices.serve((engine) => engine.recommend(...args));
+    this.#lastRank = performance.now() - begin;
+    return { ...shelf, device: devices.kind, took_ms: this.#lastRank };
+  }
+
+  async #fineTune(
+    id: number,
+    limits: Methods["fineTune"]["args"][0],
+  ): Promise<Methods["fineTune"]["result"]> {
+    const { config, devices } = this.#need();
+    const begin = performance.now();
+    const report = await devices.serve((engine) =>
+      fineTune(engine, limits, {
+        stop: () => {
+          if (!config.learning) return "learning is off";
+          if (this.#paused) return "paused";
+          return this.#aborted.has(id) ? "aborted" : null;
+        },
+        pause: async () => {
+          await this.#queue.pause();
+          if (devices.current !== engine) throw fail("DEVICE_LOST", "WebGPU was lost meanwhile");
+        },
+      }),
+    );
+    const took_ms = performance.now() - begin;
+    if (report.steps > 0) this.#lastLearn = took_ms;
+    return { ...report, took_ms, device: devices.kind };
+  }
+
+  async #inspect(): Promise<Methods["inspect"]["result"]> {
+    const { config, devices, saver } = this.#need();
+    const facts = await devices.serve((engine) => engine.inspect());
+    return {
+      device: devices.kind,
+      adapter: devices.adapter,
+      model_version: facts.model_version,
+      items: facts.items,
+      parameters: facts.parameters,
+      personal_parameters: facts.personal_parameters,
+      session: facts.session,
+      learning: config.learning,
+      paused: this.#paused,
+      steps: facts.steps,
+      last_rank_ms: this.#lastRank,
+      last_learn_ms: this.#lastLearn,
+      stored_bytes: saver.bytes,
+      storage: saver.status,
+      learned: facts.learned,
+    };
+  }
+
+  async #erase(): Promise<undefined> {
+    const { devices, saver, pristine } = this.#need();
+    const wasStored = saver.status === "indexeddb";
+    saver.cancel();
+    let failure: unknown = null;
+    try {
+      await devices.serve((engine) => engine.erase());
+      saver.erased();
+    } catch (error) {
+      if (!isStorageFailure(error)) throw error;
+      failure = error;
+    }
+    // Memory is emptied in any case, by the state that knows nobody.
+    if (failure !== null) await devices.serve((engine) => engine.importState(pristine));
+    devices.reset(pristine);
+    if (failure !== null) saver.failed();
+    if (failure !== null && wasStored) {
+      await this.#snapshot();
+      throw failure;
+    }
+    return undefined;
+  }
+
+  async #snapshot(): Promise<void> {
+    const bytes = await this.#need().devices.serve((engine) => engine.exportState());
+    this.#stale = false;
+    this.#journal.take(bytes, this.#through);
+    const copy = bytes.slice();
+    this.#post({ note: "snapshot", bytes: copy, through: this.#through }, [copy.buffer]);
+  }
+
+  #onIdle(): void {
+    if (!this.#stale) return;
+    this.#stale = false;
+    this.#queue.own(() => this.#snapshot()).catch((error: unknown) => this.#failed(error));
+  }
+
+  #considerGpu(): void {
+    const loaded = this.#loaded;
+    if (this.#autoDone || loaded?.config.device !== "auto") return;
+    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
+    this.#autoTimer = setTimeout(() => {
+      if (!this.#queue.idle) return this.#considerGpu();
+      this.#autoDone = true;
+      void this.#auto(loaded);
+    }, IDLE_MS);
+  }
+
+  async #auto({ config, facts, devices }: Loaded): Promise<void> {
+    const key = `${navigator.userAgent} ${facts.model_version}`;
+    const known = config.verdict?.key === key ? config.verdict.device : null;
+    try {
+      const device = await devices.auto(known);
+      if (device !== null) this.#post({ note: "verdict", verdict: { key, device } });
+    } catch (error) {
+      this.#failed(error);
+    }
+  }
+
+  #fromOtherTab(what: "erased" | "paused" | "resumed"): void {
+    const { devices, saver, pristine } = this.#need();
+    if (what !== "erased") {
+      this.#paused = what === "paused";
+      this.#change(what);
+      return;
+    }
+    // Otherwise this tab's next write would bring back what the shopper deleted in the other.
+    const forget = async () => {
+      saver.erased();
+      await devices.serve((engine) => engine.importState(pristine));
+      devices.reset(pristine);
+      await this.#snapshot();
+      this.#change("erased");
+    };
+    this.#queue.own(forget).catch((error: unknown) => this.#failed(error));
+  }
+
+  /** The worker's own work failed: only a dead engine is worth a word. */
+  #failed(error: unknown): void {
+    if (isFatal(error)) this.crash(error);
+  }
+
+  #change(what: Change, device: DeviceKind = this.#loaded?.devices.kind ?? "cpu"): void {
+    this.#post({ note: "change", what, device });
+  }
+
+  #need(): Loaded {
+    if (this.#loaded === null) throw fail("NOT_LOADED", "no model is loaded");
+    return this.#loaded;
+  }
+
+  async #dispose(id: number): Promise<void> {
+    this.#queue.dropCalls();
+    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
+    try {
+      await this.#loaded?.saver.flush();
+      this.#loaded?.tabs.close();
+      await this.#queue.own(() => this.#loaded?.devices.free());
+    } finally {
+      this.#post({ id, ok: true, result: undefined });
+      this.#close();
+    }
+  }
+}

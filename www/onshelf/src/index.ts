@@ -1,0 +1,28 @@
+/**
+ * onshelf: shop recommendations that learn in the shopper's own browser.
+ *
+ * Importing this module does nothing: no global is read before `Onshelf.load` is called, so it
+ * may be imported where pages are rendered on a server.
+ *
+ * @packageDocumentation
+ */
+
+export { Onshelf } from "./client.js";
+export { OnshelfError, type ErrorCode } from "./errors.js";
+export { VERSION } from "./version.js";
+export type {
+  Change,
+  DeviceKind,
+  Explanation,
+  Filter,
+  FineTuneOptions,
+  FineTuneReport,
+  Inspection,
+  LoadOptions,
+  Progress,
+  RecommendRequest,
+  Shelf,
+  ShelfEvent,
+  ShelfItem,
+  TrackResult,
+} from "./types.js";

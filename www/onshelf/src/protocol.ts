@@ -1,0 +1,102 @@
+/**
+ * The messages between page and worker.
+ *
+ * Page to worker: calls `{ id, method, args }`, answered each by one reply, and controls, which
+ * overtake the queue. Worker to page: replies, and notes, which answer nothing. Ids rise; a
+ * command that is sent again after a crash gets a new one.
+ */
+
+import type { EngineRequest, ModelFacts } from "./engine.js";
+import type { WireError } from "./errors.js";
+import type { TimedEvent } from "./journal.js";
+import type {
+  Change,
+  DeviceKind,
+  Explanation,
+  FineTuneReport,
+  Inspection,
+  LoadOptions,
+  Progress,
+  Shelf,
+  ShelfEvent,
+  TrackResult,
+} from "./types.js";
+
+/** The outcome of the measurement of `device: "auto"`; the page only keeps it. */
+export interface Verdict {
+  /** Browser and model it was measured with; any other pair measures again. */
+  key: string;
+  device: DeviceKind;
+}
+
+/** What a worker needs to begin. */
+export interface LoadConfig {
+  /** Absolute address of the manifest. */
+  model: string;
+  publicKeys: string[];
+  /** Absolute address of the folder of the modules. */
+  assets: string;
+  /** `auto` lets the worker measure WebGPU by itself; an explicit wish comes as `setDevice`. */
+  device: NonNullable<LoadOptions["device"]>;
+  storage: NonNullable<LoadOptions["storage"]>;
+  learning: boolean;
+  paused: boolean;
+  verdict: Verdict | null;
+  /** Whether to read storage; not where a snapshot is newer, nor where reading it crashed. */
+  restore: boolean;
+  /** State to begin with instead, and what happened since. */
+  snapshot: Uint8Array | null;
+  events: TimedEvent[];
+}
+
+/** Arguments and result of each method. */
+export interface Methods {
+  load: { args: [LoadConfig]; result: ModelFacts };
+  track: { args: TimedEvent; result: TrackResult };
+  recommend: { args: [EngineRequest, number]; result: Shelf };
+  fineTune: { args: [{ steps: number; budget_ms: number }]; result: FineTuneReport };
+  explain: { args: [string]; result: Explanation };
+  inspect: { args: []; result: Omit<Inspection, "worker_restarts"> };
+  pause: { args: []; result: undefined };
+  resume: { args: []; result: undefined };
+  exportPersonal: { args: []; result: string };
+  erase: { args: []; result: undefined };
+  setDevice: { args: [DeviceKind]; result: DeviceKind };
+  dispose: { args: []; result: undefined };
+}
+
+/** The name of a method. */
+export type Method = keyof Methods;
+
+/** A command. */
+export type Call = {
+  [M in Method]: { id: number; method: M; args: Methods[M]["args"] };
+}[Method];
+
+/** Out of turn: give up a call, say that you live, write what is not yet written. */
+export type Control =
+  { control: "abort"; id: number } | { control: "ping" } | { control: "flush" };
+
+/** Answer to one call. `fatal`: this worker must be replaced. */
+export type Reply =
+  | { id: number; ok: true; result: unknown }
+  | { id: number; ok: false; error: WireError; fatal: boolean };
+
+/** Everything else a worker says. */
+export type Note =
+  | { note: "ready" }
+  | { note: "pong" }
+  | { note: "progress"; progress: Progress }
+  | { note: "snapshot"; bytes: Uint8Array; through: number }
+  | { note: "change"; what: Change; device: DeviceKind }
+  | { note: "verdict"; verdict: Verdict }
+  | { note: "crashed"; message: string };
+
+/** What the page posts. */
+export type ToWorker = Call | Control;
+
+/** What the worker posts. */
+export type FromWorker = Reply | Note;
+
+/** The methods that only read, and so may run between two steps of a fine-tuning. */
+export const READS: ReadonlySet<Method> = new Set<Method>(["recommend", "explain", "inspect"]);

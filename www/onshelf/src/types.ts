@@ -1,0 +1,218 @@
+/**
+ * The words a page and onshelf share. Field names follow the GA4 e-commerce events, so that an
+ * existing analytics call can be passed on as it is. Every duration is in milliseconds.
+ */
+
+/** Where the model runs: `cpu` is WebAssembly with SIMD, `webgpu` the graphics processor. */
+export type DeviceKind = "cpu" | "webgpu";
+
+/** One report of {@link LoadOptions.onProgress}. */
+export interface Progress {
+  /**
+   * What is being done: the signed manifest, the weights, the catalogue, the check of signature
+   * and hashes, the start of WebGPU, the return of what was learned on earlier visits.
+   */
+  stage: "manifest" | "weights" | "catalogue" | "verify" | "device" | "restore";
+  /** Done so far, `0..total`: bytes where something is fetched, otherwise steps. */
+  loaded: number;
+  /** What `loaded` will reach; 0 while it is not known. */
+  total: number;
+}
+
+/** Options of `Onshelf.load`. */
+export interface LoadOptions {
+  /** Address of the model's signed manifest; relative addresses start at the page. */
+  model: string | URL;
+  /** The keys this page trusts, at least one; a model signed by any other is refused. */
+  publicKeys: readonly string[];
+  /**
+   * - `auto` (default): the CPU serves at once; WebGPU is measured in idle time after the first
+   *   click and takes over only where it is at least 1.2 times as fast.
+   * - `cpu`: never look at WebGPU.
+   * - `webgpu`: `load` resolves when WebGPU has taken over, or has failed and the CPU goes on.
+   */
+  device?: "auto" | DeviceKind;
+  /** Where the personal part is kept between visits. Default `indexeddb`. */
+  storage?: "indexeddb" | "none";
+  /** `false`: rank for the session, but never fine-tune. Default `true`. */
+  learning?: boolean;
+  /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
+  onProgress?: (progress: Progress) => void;
+  /** Aborting makes `load` reject with `ABORTED` and stops the worker. */
+  signal?: AbortSignal;
+  /**
+   * Folder with `onshelf-worker.js` and the WebAssembly modules, on the page's own origin.
+   * Default: the folder this module was loaded from. Set it if a bundler moved this module.
+   */
+  assets?: string | URL;
+}
+
+/** One thing the shopper did. It stays on this device. */
+export interface ShelfEvent {
+  /** The GA4 name of the event. */
+  event:
+    "view_item" | "select_item" | "add_to_cart" | "remove_from_cart" | "purchase" | "search";
+  /** The catalogue's id of the item; needed by every event but `search`. */
+  item_id?: string;
+  /** What was searched for. */
+  search_term?: string;
+  /** How long the item was looked at, in milliseconds, 0 or more. */
+  dwell_ms?: number;
+  /** The `shelf_id` of the shelf the item was chosen from, for attribution. */
+  shelf_id?: string;
+}
+
+/** What became of a {@link ShelfEvent}. */
+export interface TrackResult {
+  /** Whether the event is now part of the session. */
+  accepted: boolean;
+  /** Why not, where `accepted` is false. */
+  reason?: "unknown_item" | "duplicate" | "flood" | "bounce" | "not_an_item_event";
+  /** Events in the session now. */
+  session_length: number;
+}
+
+/** Which items may be on a shelf; every condition given must hold. */
+export interface Filter {
+  /** Any of these categories. */
+  category?: readonly string[];
+  /** Any of these brands. */
+  brand?: readonly string[];
+  /** In stock (`true`) or out of stock (`false`). */
+  in_stock?: boolean;
+  /** Lowest price, inclusive, in the catalogue's currency. */
+  price_min?: number;
+  /** Highest price, inclusive, in the catalogue's currency. */
+  price_max?: number;
+  /** Item ids that must not appear. */
+  exclude?: readonly string[];
+}
+
+/** A shelf the page wants filled. */
+export interface RecommendRequest {
+  /** The page's name for the place, such as `home-top`; not empty. */
+  slot: string;
+  /** What kind of shelf. Default `for_you`. */
+  kind?: "for_you" | "similar" | "popular" | "continue";
+  /** The item a `similar` shelf is about. */
+  item_id?: string;
+  /** How many items, 1 or more; fewer come back where the filter leaves fewer. Default 10. */
+  count?: number;
+  /** Which items may appear. */
+  filter?: Filter;
+  /** Rank only these item ids. */
+  candidates?: readonly string[];
+  /** At most this many items of one category, 1 or more. */
+  max_per_category?: number;
+  /** Aborting rejects with `ABORTED`; a request that still waits is never run. */
+  signal?: AbortSignal;
+}
+
+/** One item of a {@link Shelf}. */
+export interface ShelfItem {
+  /** The catalogue's id. */
+  item_id: string;
+  /** The model's score; comparable within one shelf only. */
+  score: number;
+  /** Place on the shelf, from 1. */
+  rank: number;
+}
+
+/** A filled shelf. */
+export interface Shelf {
+  /** Quote it in later events, so that a choice can be attributed to this shelf. */
+  shelf_id: string;
+  /** The slot asked for. */
+  slot: string;
+  /** The kind of shelf that was made. */
+  kind: string;
+  /** Best first. */
+  items: ShelfItem[];
+  /** Where it was ranked. */
+  device: DeviceKind;
+  /** Version of the model. */
+  model_version: string;
+  /** Whether this shopper's session or personal part had a say. */
+  personal: boolean;
+  /** Milliseconds of ranking inside the worker, without waiting in its queue. */
+  took_ms: number;
+}
+
+/** Options of `Onshelf.fineTune`. */
+export interface FineTuneOptions {
+  /** Optimiser steps, 1 to 64. Default 4. */
+  steps?: number;
+  /** Milliseconds after which no further step begins; the first always runs. Default 200. */
+  budget_ms?: number;
+  /** Aborting rejects with `ABORTED`; steps already made stay. */
+  signal?: AbortSignal;
+}
+
+/** What one call of `Onshelf.fineTune` did. */
+export interface FineTuneReport {
+  /** Optimiser steps made. */
+  steps: number;
+  /** Loss before the first step; 0 where no step was made. */
+  loss_before: number;
+  /** Loss after the last step kept; 0 where no step was made. */
+  loss_after: number;
+  /** Milliseconds from the first step to the last. */
+  took_ms: number;
+  /** Where it was computed. */
+  device: DeviceKind;
+  /** Whether any of it was kept; the guard rolls back what would make the shelf worse. */
+  kept: boolean;
+  /** Why it stopped early or was not kept, such as `paused` or `learning is off`. */
+  reason?: string;
+}
+
+/** Why an item has its score. */
+export interface Explanation {
+  /** The item asked about. */
+  item_id: string;
+  /** Its score now. */
+  score: number;
+  /** The session's events that moved the score, by size; `position` counts from 0, oldest first. */
+  because: { item_id: string; position: number; contribution: number }[];
+  /** The share of the score that comes from what was learned on this device. */
+  personal_contribution: number;
+}
+
+/** Everything onshelf holds on this device, for a page that shows it to the shopper. */
+export interface Inspection {
+  /** Where ranking happens now. */
+  device: DeviceKind;
+  /** Name of the graphics adapter in use; `null` on the CPU. */
+  adapter: string | null;
+  /** Version of the model. */
+  model_version: string;
+  /** Items in the catalogue. */
+  items: number;
+  /** Parameters of the shipped model. */
+  parameters: number;
+  /** Parameters that are learned on this device and never leave it. */
+  personal_parameters: number;
+  /** The session's events, oldest first. */
+  session: { item_id: string; event: string }[];
+  /** `LoadOptions.learning`. */
+  learning: boolean;
+  /** Whether the shopper paused learning. */
+  paused: boolean;
+  /** Optimiser steps made since the last erase. */
+  steps: number;
+  /** Milliseconds of the newest ranking in this worker; `null` before the first. */
+  last_rank_ms: number | null;
+  /** Milliseconds of the newest fine-tuning in this worker; `null` before the first. */
+  last_learn_ms: number | null;
+  /** Bytes kept in storage. */
+  stored_bytes: number;
+  /** `unavailable`: asked for but full, forbidden or broken; everything goes on in memory. */
+  storage: "indexeddb" | "none" | "unavailable";
+  /** What was learned, by category, strongest first. */
+  learned: { category: string; weight: number }[];
+  /** How often the worker was replaced after a crash. */
+  worker_restarts: number;
+}
+
+/** What an `Onshelf.onChange` listener is told. */
+export type Change = "learned" | "erased" | "device" | "restarted" | "paused" | "resumed";

@@ -1,0 +1,230 @@
+import { Onshelf, OnshelfError } from "../../onshelf/src/index.ts";
+import type { DeviceKind, Explanation, Inspection, Progress, RecommendRequest, ShelfEvent } from "../../onshelf/src/index.ts";
+import { t } from "./i18n.ts";
+import { readStored, writeStored } from "./storage.ts";
+
+export interface Trouble {
+  readonly message: string;
+  readonly code: string;
+  readonly remedy: string;
+}
+
+export interface Ranked {
+  readonly ids: readonly string[];
+  readonly byModel: boolean;
+  readonly personal: boolean;
+  readonly shelfId: string | null;
+}
+
+export type Status = "loading" | "ready" | "failed";
+
+/** Several causes often come at once (a click, a learning step): one refresh answers them all. */
+const REFRESH_AFTER_MS = 40;
+/** Clicks made while the model loads are kept, but not without end. */
+const MOST_WAITING = 50;
+
+export function describeTrouble(error: unknown, message: string): Trouble {
+  if (error instanceof OnshelfError) return { message, code: error.code, remedy: error.remedy };
+  const code = error instanceof Error && error.name !== "Error" ? error.name : "unexpected";
+  return { message, code, remedy: t.unknownRemedy };
+}
+
+function asksForPrivacy(): boolean {
+  return "globalPrivacyControl" in navigator && navigator.globalPrivacyControl === true;
+}
+
+function wantedDevice(): "auto" | DeviceKind {
+  const wanted = new URLSearchParams(location.search).get("device");
+  return wanted === "cpu" || wanted === "webgpu" ? wanted : "auto";
+}
+
+async function readKeys(url: URL): Promise<string[]> {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(String(response.status));
+  const keys: unknown = await response.json();
+  if (!Array.isArray(keys)) throw new Error("not a list");
+  return keys.filter((key): key is string => typeof key === "string");
+}
+
+/** The shop's one connection to the recommender. Never throws at a view: without a model, lists keep their order. */
+export class Engine {
+  status: Status = "loading";
+  progress: Progress | null = null;
+  paused = false;
+  shelf: Onshelf | null = null;
+
+  #waiting: ShelfEvent[] = [];
+  #learning = false;
+  #learnAgain = false;
+  #refreshTimer = 0;
+  #refreshers = new Set<() => void>();
+  #watchers = new Set<() => void>();
+
+  constructor(readonly report: (trouble: Trouble) => void) {}
+
+  /** Called when shelves should be asked for again. */
+  onRefresh(listener: () => void): void {
+    this.#refreshers.add(listener);
+  }
+
+  /** Called when something worth showing in the panel changed. */
+  onStatus(listener: () => void): void {
+    this.#watchers.add(listener);
+  }
+
+  /** True when the browser asks for privacy and the shopper has not said otherwise here. */
+  get heldByPrivacySignal(): boolean {
+    return asksForPrivacy() && readStored("learning") === null;
+  }
+
+  async load(): Promise<void> {
+    const base = document.baseURI;
+    let keys: string[];
+    try {
+      keys = await readKeys(new URL("models/public-keys.json", base));
+    } catch {
+      this.#fail({ message: t.modelFailed, code: "public_keys_unreadable", remedy: t.keysFailed });
+      return;
+    }
+    try {
+      const shelf = await Onshelf.load({
+        model: new URL("models/latest.json", base),
+        publicKeys: keys,
+        device: wantedDevice(),
+        storage: "indexeddb",
+        learning: !this.heldByPrivacySignal,
+        assets: new URL("onshelf/", base),
+        onProgress: (progress) => {
+          this.progress = progress;
+          this.#tellWatchers();
+        },
+      });
+      await this.#begin(shelf);
+    } catch (error) {
+      this.#fail(describeTrouble(error, t.modelFailed));
+    }
+  }
+
+  async #begin(shelf: Onshelf): Promise<void> {
+    if (this.heldByPrivacySignal || readStored("learning") === "off") {
+      await shelf.pause();
+      this.paused = true;
+    }
+    this.shelf = shelf;
+    this.status = "ready";
+    shelf.onChange((what) => {
+      if (what === "paused") this.paused = true;
+      if (what === "resumed") this.paused = false;
+      this.#tellWatchers();
+      if (what !== "paused" && what !== "resumed") this.refresh();
+    });
+    const waiting = this.#waiting.splice(0);
+    if (waiting.length > 0) await this.track(...waiting);
+    else this.refresh();
+    this.#tellWatchers();
+  }
+
+  #fail(trouble: Trouble): void {
+    this.status = "failed";
+    document.documentElement.dataset["model"] = "failed";
+    this.report(trouble);
+    this.#tellWatchers();
+    this.refresh();
+  }
+
+  refresh(): void {
+    clearTimeout(this.#refreshTimer);
+    this.#refreshTimer = setTimeout(() => {
+      for (const refresher of this.#refreshers) refresher();
+      this.#tellWatchers();
+    }, REFRESH_AFTER_MS);
+  }
+
+  #tellWatchers(): void {
+    for (const watcher of this.#watchers) watcher();
+  }
+
+  /** Takes events into account, shows their effect at once, then learns from them in the background. */
+  async track(...events: ShelfEvent[]): Promise<void> {
+    const shelf = this.shelf;
+    if (shelf === null) {
+      if (this.status === "loading") this.#waiting = [...this.#waiting, ...events].slice(-MOST_WAITING);
+      return;
+    }
+    let counted = false;
+    for (const event of events) {
+      try {
+        const result = await shelf.track(event);
+        counted ||= result.accepted && event.item_id !== undefined;
+      } catch (error) {
+        this.report(describeTrouble(error, t.lostEvent));
+        return;
+      }
+    }
+    if (!counted) {
+      this.#tellWatchers();
+      return;
+    }
+    this.refresh();
+    void this.#learn(shelf);
+  }
+
+  async #learn(shelf: Onshelf): Promise<void> {
+    if (this.paused) return;
+    if (this.#learning) {
+      this.#learnAgain = true;
+      return;
+    }
+    this.#learning = true;
+    try {
+      do {
+        this.#learnAgain = false;
+        const report = await shelf.fineTune();
+        if (report.kept) this.refresh();
+        else this.#tellWatchers();
+      } while (this.#learnAgain && !this.paused);
+    } catch {
+      // A learning step that fails leaves the shelf as it was; the panel shows that no step was added.
+      this.#tellWatchers();
+    } finally {
+      this.#learning = false;
+    }
+  }
+
+  async recommend(request: RecommendRequest, fallback: readonly string[]): Promise<Ranked> {
+    const unranked: Ranked = { ids: fallback, byModel: false, personal: false, shelfId: null };
+    if (this.shelf === null) return unranked;
+    try {
+      const shelf = await this.shelf.recommend(request);
+      const ids = shelf.items.map((item) => item.item_id);
+      return { ids, byModel: true, personal: shelf.personal, shelfId: shelf.shelf_id };
+    } catch (error) {
+      if (!request.signal?.aborted) console.warn("shelf not ranked", request.slot, error);
+      return unranked;
+    }
+  }
+
+  async explain(id: string): Promise<Explanation | null> {
+    try {
+      return (await this.shelf?.explain(id)) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  async inspect(): Promise<Inspection | null> {
+    try {
+      return (await this.shelf?.inspect()) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Pressing the button is an explicit decision, so it is remembered and outranks the browser's signal. */
+  async setPaused(paused: boolean): Promise<void> {
+    writeStored("learning", paused ? "off" : "on");
+    await (paused ? this.shelf?.pause() : this.shelf?.resume());
+    this.paused = paused;
+    this.#tellWatchers();
+  }
+}

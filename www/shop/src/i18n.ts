@@ -1,0 +1,186 @@
+/** Every word the shop says, in one place. Another language is another table of this type. */
+
+export const en = {
+  skip: "Skip to the products",
+  home: "Home page",
+  departments: "Departments",
+  searchLabel: "Search products",
+  searchHint: "Search mugs, sneakers, brands…",
+  searchGo: "Search",
+  toDark: "Switch to dark colours",
+  toLight: "Switch to light colours",
+  basketLink: (count: number) => `Basket, ${count === 1 ? "1 product" : `${count} products`}`,
+  basket: "Basket",
+  footer: "A demonstration shop: the products are invented and nothing is sold.",
+  loadingShop: "Opening the shop…",
+  shopFailed: "The product list could not be loaded",
+  shopFailedHelp: "Check the connection and reload the page.",
+
+  heroTitle: "This shop learns on your device. Your clicks never leave it.",
+  heroText: "Open a few things you like, or add them to the basket. The shelves below re-order themselves within moments, with no server involved.",
+  heroHow: "See what it has learned",
+
+  forYou: "For you",
+  forYouCold: "Open or add a product and watch this shelf change.",
+  forYouWarm: "Ranked in your browser from what you looked at.",
+  popularInstead: "Popular products, until your shelf is ready.",
+  continueShelf: "Continue browsing",
+  popular: "Popular now",
+  fromDepartment: (name: string) => `From ${name}`,
+  seeAll: (name: string) => `See all of ${name}`,
+  seeAllShort: "See all",
+  similar: "Similar items",
+  becauseOf: (name: string) => `Because you looked at ${name}`,
+  scrollBack: (shelf: string) => `${shelf}: scroll back`,
+  scrollOn: (shelf: string) => `${shelf}: scroll on`,
+  reranked: (shelf: string, moved: number) => `${shelf} was re-ranked: ${moved === 1 ? "1 product" : `${moved} products`} moved.`,
+  movedUp: (places: number) => `▲ ${places}`,
+  isNew: "new",
+
+  why: "Why this?",
+  whyFor: (name: string) => `Why is ${name} shown?`,
+  whyTitle: "Why this product?",
+  whyIntro: "These clicks of yours, kept on this device, counted most:",
+  whyNone: "None of your clicks counts for it yet. It is shown because many shoppers like it.",
+  whyFailed: "No explanation is available for this product right now.",
+  whyAsking: "Looking it up on your device…",
+  whyPersonal: (points: string) => `${points} of its score was learned from you, on this device.`,
+  whyNotPersonal: "Nothing of its score comes from what was learned on this device.",
+  whyAgo: (position: number) => (position <= 0 ? "your last click" : position === 1 ? "one click earlier" : `${position} clicks earlier`),
+  whyAgainst: "counted against it",
+  close: "Close",
+
+  add: "Add to basket",
+  addShort: (name: string) => `Add ${name} to the basket`,
+  added: (name: string) => `${name} is in your basket.`,
+  soldOut: "Sold out",
+  lastOnes: (count: number) => `Only ${count} left`,
+  inStock: (count: number) => `In stock (${count})`,
+  noMore: "That is all there is in stock.",
+  productMissing: "This product is not in the shop.",
+  categoryMissing: "There is no such department.",
+  backHome: "Back to the home page",
+  by: (brand: string) => `by ${brand}`,
+  facts: "Product facts",
+  factColour: "Colour",
+  factPattern: "Pattern",
+  factId: "Article",
+  factWhere: "Department",
+  pictureOf: (colour: string, pattern: string, leaf: string) => `Drawing: ${colour} ${pattern === "plain" ? "" : `${pattern} `}${leaf}`,
+  crumbs: "You are here",
+
+  rankedForYou: "Order: for you",
+  rankedPopular: "Order: popular first",
+  found: (count: number) => (count === 1 ? "1 product" : `${count} products`),
+  filters: "Filter",
+  priceFrom: "Price from",
+  priceTo: "to",
+  onlyInStock: "In stock only",
+  clearFilters: "Clear",
+  nothingHere: "No product fits these filters.",
+  showMore: (count: number) => `Show ${count} more`,
+  subcategories: "Subcategories",
+
+  resultsFor: (query: string) => `Results for “${query}”`,
+  searchTitle: "Search",
+  searchEmpty: "Type what you are looking for.",
+  nothingFound: (query: string) => `Nothing fits “${query}”. Try a shorter word, a brand or a colour.`,
+
+  basketEmpty: "Your basket is empty.",
+  fewer: (name: string) => `One ${name} fewer`,
+  more: (name: string) => `One ${name} more`,
+  quantity: "Quantity",
+  remove: "Remove",
+  removeNamed: (name: string) => `Remove ${name}`,
+  total: "Total",
+  each: "each",
+  buy: "Buy (demo)",
+  buyNote: "This is a demonstration. Nothing is charged, sent or delivered.",
+  thanksTitle: "Thank you!",
+  thanksText: "This was a demonstration: nothing was charged and nobody was told. Your shelf, on this device, did learn from it.",
+  keepLooking: "Keep looking around",
+
+  notice: "Notice",
+  dismiss: "Dismiss",
+  modelFailed: "The shop works, but its shelves are not personal right now.",
+  modelFailedCode: (code: string) => `Code: ${code}`,
+  keysFailed: "The public keys of the model (models/public-keys.json) could not be read. Reload the page, or publish the keys next to the model.",
+  unknownRemedy: "Reload the page. If it happens again, try another browser.",
+  deviceFailed: "The device could not be switched.",
+  exportFailed: "The export did not work.",
+  eraseFailed: "Erasing did not work.",
+  pauseFailed: "Pausing or resuming did not work.",
+  lostEvent: "A click could not be taken into account.",
+
+  panelTitle: "On your device",
+  panelOpen: "Show what happens on your device",
+  panelShut: "Hide what happens on your device",
+  panelLoading: "Loading the model",
+  panelFailed: "No model: showing popular products",
+  panelReady: "Learning here, from your clicks only",
+  panelPaused: "Paused: your clicks change nothing",
+  device: "Runs on",
+  adapter: "Adapter",
+  version: "Model version",
+  rankTime: "Last ranking",
+  learnTime: "Last learning step",
+  steps: "Learning steps",
+  clicks: "Clicks this session",
+  stored: "Stored here",
+  notStored: "nothing (storage off)",
+  storageUnavailable: "not available in this window",
+  uploaded: "Uploaded so far: nothing",
+  learnedTitle: "What it has learned",
+  learnedNone: "Nothing yet. Open a product you like.",
+  learnedLess: "less",
+  pause: "Pause",
+  resume: "Resume",
+  exportData: "Export",
+  erase: "Erase",
+  eraseTitle: "Erase what was learned?",
+  eraseText: "Your clicks and everything learned from them are removed from this device. The shelves start over. This cannot be undone.",
+  eraseYes: "Erase everything",
+  cancel: "Cancel",
+  erased: "Everything learned here was erased.",
+  deviceSwitch: "Run on",
+  cpu: "CPU",
+  webgpu: "GPU",
+  deviceNow: (name: string) => `Now running on the ${name}.`,
+  gpc: "Your browser asks sites not to use your data (Global Privacy Control). Learning stays off until you press Resume.",
+  none: "–",
+  stages: {
+    manifest: "reading the manifest",
+    weights: "fetching the weights",
+    catalogue: "fetching the catalogue",
+    verify: "checking the signature",
+    device: "waking the device",
+    restore: "restoring what it knew",
+  },
+} as const;
+
+export type Texts = typeof en;
+export const t: Texts = en;
+export const locale = "en";
+
+export function money(amount: number, currency: string): string {
+  return new Intl.NumberFormat(locale, { style: "currency", currency }).format(amount);
+}
+
+export function number(value: number): string {
+  return new Intl.NumberFormat(locale, { maximumFractionDigits: 0 }).format(value);
+}
+
+export function percent(share: number): string {
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(share);
+}
+
+export function milliseconds(value: number | null): string {
+  if (value === null) return t.none;
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}
+
+export function bytes(value: number): string {
+  if (value < 1024) return `${value} B`;
+  if (value < 1024 * 1024) return `${(value / 1024).toFixed(1)} kB`;
+  return `${(value / 1024 / 1024).toFixed(1)} MB`;
+}

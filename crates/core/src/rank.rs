@@ -145,6 +145,12 @@ impl ItemTable {
         }
     }
 
+    /// The bias of `item`; 0 for padding and unknown items.
+    #[must_use]
+    pub fn bias_of(&self, item: u32) -> f32 {
+        self.codes_of(item).map_or(0.0, |codes| self.bias[codes[self.subspaces] as usize])
+    }
+
     /// The look-up table of a session vector: `[subspaces + 1, 256]`, the biases last.
     ///
     /// # Panics

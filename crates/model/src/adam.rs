@@ -3,6 +3,10 @@
 //! Parameters live in CPU memory, so the optimiser does too: on a device the gradients of a step
 //! come back in one read, and item rows can be updated sparsely. `tests` check it against Burn's.
 
+use onshelf_core::weights::{Tensor, Weights};
+
+use crate::error::ModelError;
+
 /// Decay of the first moment.
 pub const BETA1: f32 = 0.9;
 /// Decay of the second moment.
@@ -23,6 +27,25 @@ impl Adam {
     #[must_use]
     pub fn new(n: usize) -> Self {
         Self { first: vec![0.0; n], second: vec![0.0; n], steps: 0 }
+    }
+
+    /// Adds the moments as tensors `<name>.first`, `<name>.second` and `<name>.steps`.
+    pub fn write(&self, name: &str, out: &mut Weights) {
+        put(out, format!("{name}.first"), &self.first);
+        put(out, format!("{name}.second"), &self.second);
+        put(out, format!("{name}.steps"), &[self.steps as f32]);
+    }
+
+    /// Reads what [`Self::write`] added, for `n` parameters; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where the lengths differ.
+    pub fn read(name: &str, n: usize, saved: &Weights) -> Result<Option<Self>, ModelError> {
+        if !saved.floats.contains_key(&format!("{name}.first")) {
+            return Ok(None);
+        }
+        let values = |part: &str, n: usize| Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone());
+        Ok(Some(Self { first: values("first", n)?, second: values("second", n)?, steps: values("steps", 1)?[0] as i32 }))
     }
 
     /// One step on all parameters, with decoupled weight decay (`decay` 0: none).
@@ -54,6 +77,24 @@ impl SparseAdam {
         Self { width, first: vec![0.0; rows * width], second: vec![0.0; rows * width], steps: vec![0; rows] }
     }
 
+    /// Adds the moments as tensors, as [`Adam::write`].
+    pub fn write(&self, name: &str, out: &mut Weights) {
+        put(out, format!("{name}.first"), &self.first);
+        put(out, format!("{name}.second"), &self.second);
+        let steps: Vec<f32> = self.steps.iter().map(|&s| s as f32).collect();
+        put(out, format!("{name}.steps"), &steps);
+    }
+
+    /// Reads what [`Self::write`] added.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where something is missing or the lengths differ.
+    pub fn read(name: &str, rows: usize, width: usize, saved: &Weights) -> Result<Self, ModelError> {
+        let values = |part: &str, n: usize| Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone());
+        let steps = values("steps", rows)?.into_iter().map(|s| s as i32).collect();
+        Ok(Self { width, first: values("first", rows * width)?, second: values("second", rows * width)?, steps })
+    }
+
     /// One step on row `row` of `table`.
     pub fn step(&mut self, table: &mut [f32], row: usize, gradient: &[f32], rate: f32) {
         self.steps[row] += 1;
@@ -64,6 +105,10 @@ impl SparseAdam {
             *value -= update(m, v, *g) * scale;
         }
     }
+}
+
+fn put(out: &mut Weights, name: String, values: &[f32]) {
+    out.floats.insert(name, Tensor { shape: vec![values.len()], values: values.to_vec() });
 }
 
 /// Updates the moments and gives the step without learning rate and bias correction.

@@ -1,1 +1,311 @@
-//! wip
+//! What one shopper's device learns: the adapter's change, a taste vector, and whether to use them.
+//!
+//! A step trains on the session's own positions with the encoder and the item table frozen, so its
+//! cost does not grow with the catalogue. The softmax runs over the clicked items and a sample;
+//! sampled items stand for the rest of the catalogue by importance weights. A proximal term pulls
+//! towards the shipped student (Li et al., *FedProx*, MLSys 2020).
+//!
+//! The guard is prequential (Dawid 1984): every click is predicted by the shipped student and by
+//! the personal one **before** it is learned from, and the shelf follows whichever is ahead.
+
+use burn::tensor::{Tensor, TensorData, activation};
+use onshelf_core::version::FineTuneConfig;
+use onshelf_core::weights::{self, Weights};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+use crate::adam::Adam;
+use crate::error::ModelError;
+use crate::student::{Adapter, Student, read};
+
+/// Newest format of saved personal state, and the one written.
+pub const STATE_FORMAT: u32 = 1;
+
+/// How fast old evidence fades from the guard: its memory is about ten clicks.
+const FADE: f64 = 0.9;
+/// Clicks before the guard may switch the personal model off.
+const PATIENCE: u32 = 3;
+/// How far the personal model may fall behind (nats a click) before it is switched off.
+const TOLERANCE: f64 = 0.05;
+
+/// Names of the saved moments.
+const MOMENTS: [&str; 3] = ["moments.down", "moments.up", "moments.taste"];
+
+/// Prequential comparison of the personal with the shipped model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Guard {
+    /// Clicks compared so far.
+    pub clicks: u32,
+    /// Faded mean of `loss(shipped) - loss(personal)` in nats a click; above 0 the personal leads.
+    pub lead: f64,
+}
+
+impl Guard {
+    /// Notes one click's loss (negative log-likelihood, nats) under both models.
+    pub fn note(&mut self, shipped: f64, personal: f64) {
+        let difference = shipped - personal;
+        if !difference.is_finite() {
+            return;
+        }
+        self.clicks += 1;
+        let fade = FADE.min(1.0 - 1.0 / f64::from(self.clicks));
+        self.lead = fade * self.lead + (1.0 - fade) * difference;
+    }
+
+    /// Whether the shelf should follow the personal model.
+    #[must_use]
+    pub fn trusts_personal(&self) -> bool {
+        self.clicks < PATIENCE || self.lead > -TOLERANCE
+    }
+}
+
+/// Personal parameters and their optimiser state.
+#[derive(Clone, PartialEq)]
+pub struct Personal {
+    /// Starts as the shipped adapter.
+    pub adapter: Adapter,
+    /// Added to every session vector; zeros at first. Never leaves the device.
+    pub taste: Vec<f32>,
+    /// Optimiser steps so far.
+    pub steps: u64,
+    /// Whether the personal model is ahead.
+    pub guard: Guard,
+    moments: [Adam; 3],
+    seed: u64,
+}
+
+impl std::fmt::Debug for Personal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Personal({} steps)", self.steps)
+    }
+}
+
+/// What the steps on one click did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tuned {
+    /// Steps that were kept.
+    pub steps: u32,
+    /// Mean loss on the session before the first step, nats a click.
+    pub loss_before: f64,
+    /// Mean loss after the last step.
+    pub loss_after: f64,
+}
+
+/// One session's training rows, frozen while its steps run.
+#[derive(Clone)]
+pub struct Lesson {
+    /// Session vectors before the adapter, `[rows, dim]`.
+    sessions: Vec<f32>,
+    /// The item clicked after each.
+    targets: Vec<u32>,
+}
+
+impl Lesson {
+    /// Pairs every position's vector (`[clicks, dim]`, as [`Student::encode`] gives them) with the
+    /// click that followed it. `None` where fewer than two items were clicked.
+    #[must_use]
+    pub fn new(vectors: &[f32], items: &[u32], dim: usize) -> Option<Self> {
+        let clicks = vectors.len() / dim.max(1);
+        let items = &items[items.len().saturating_sub(clicks)..];
+        (clicks >= 2).then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), targets: items[1..].to_vec() })
+    }
+
+    /// Number of training rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.targets.len()
+    }
+}
+
+impl Personal {
+    /// A shopper nothing is known about.
+    #[must_use]
+    pub fn new(student: &Student, seed: u64) -> Self {
+        let adapter = student.base().clone();
+        let dim = student.shape().dim;
+        let moments = [Adam::new(adapter.down.len()), Adam::new(adapter.up.len()), Adam::new(dim)];
+        Self { adapter, taste: vec![0.0; dim], steps: 0, guard: Guard::default(), moments, seed }
+    }
+
+    /// Number of personal parameters.
+    #[must_use]
+    pub fn parameters(&self) -> usize {
+        self.adapter.down.len() + self.adapter.up.len() + self.taste.len()
+    }
+
+    /// The query of the personal model for a session vector.
+    #[must_use]
+    pub fn query(&self, session: &[f32]) -> Vec<f32> {
+        self.adapter.apply(session, Some(&self.taste))
+    }
+
+    /// One optimiser step on a lesson; gives the mean loss before it (nats a click).
+    ///
+    /// # Errors
+    /// [`ModelError::NotFinite`] or [`ModelError::Device`]; the state is unchanged then.
+    pub async fn step(&mut self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
+        let candidates = Sample::draw(student, &lesson.targets, config.negatives, self.seed ^ self.steps);
+        let (loss, gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
+        if !loss.is_finite() {
+            return Err(ModelError::NotFinite { what: "loss", step: self.steps });
+        }
+        if !gradient.iter().all(|g| g.is_finite()) {
+            return Err(ModelError::NotFinite { what: "gradient", step: self.steps });
+        }
+        let before = self.clone();
+        let (down, rest) = gradient.split_at(self.adapter.down.len());
+        let (up, taste) = rest.split_at(self.adapter.up.len());
+        let rate = config.learning_rate;
+        self.moments[0].step(&mut self.adapter.down, down, rate, 0.0);
+        self.moments[1].step(&mut self.adapter.up, up, rate, 0.0);
+        self.moments[2].step(&mut self.taste, taste, rate, 0.0);
+        self.steps += 1;
+        let parts = [&self.adapter.down, &self.adapter.up, &self.taste];
+        if parts.iter().any(|p| p.iter().any(|x| !x.is_finite())) {
+            let step = before.steps;
+            *self = before;
+            return Err(ModelError::NotFinite { what: "parameter", step });
+        }
+        Ok(loss)
+    }
+
+    /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, in one read from the device.
+    async fn gradient(&self, student: &Student, lesson: &Lesson, sample: &Sample, proximal: f32) -> Result<(f64, Vec<f32>), ModelError> {
+        let device = student.device().clone().autodiff();
+        let (dim, rank, rows) = (student.shape().dim, self.adapter.rank(), lesson.rows());
+        let two = |values: &[f32], a: usize, b: usize| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [a, b]), &device);
+        let down = two(&self.adapter.down, dim, rank).require_grad();
+        let up = two(&self.adapter.up, rank, dim).require_grad();
+        let taste = two(&self.taste, 1, dim).require_grad();
+        let session = two(&lesson.sessions, rows, dim);
+        let query = session.clone() + session.matmul(down.clone()).matmul(up.clone()) + taste.clone();
+        let norm = ((query.clone() * query.clone()).sum_dim(1) + 1e-6).sqrt();
+        let query = query / norm;
+        let count = sample.bias.len();
+        let logits = query.matmul(two(&sample.vectors, count, dim).transpose()) / student.shape().temperature
+            + two(&sample.bias, 1, count);
+        let chances = activation::log_softmax(logits, 1);
+        let fit = (chances * two(&sample.wanted, rows, count)).sum() * -1.0;
+        let base = student.base();
+        let far = (down.clone() - two(&base.down, dim, rank)).square().sum()
+            + (up.clone() - two(&base.up, rank, dim)).square().sum()
+            + taste.clone().square().sum();
+        let loss = fit.clone() + far * (proximal * 0.5);
+        let grads = loss.backward();
+        let flat = |t: &Tensor<2>| t.grad(&grads).map(|g| {
+            let n = g.dims().iter().product::<usize>();
+            g.reshape([n])
+        });
+        let parts: Option<Vec<Tensor<1>>> = [flat(&down), flat(&up), flat(&taste), Some(fit.inner())].into_iter().collect();
+        let parts = parts.ok_or_else(|| ModelError::Device("no gradient came back".into()))?;
+        let mut all = read(Tensor::cat(parts, 0)).await?;
+        let loss = all.pop().unwrap_or(f32::NAN);
+        Ok((f64::from(loss), all))
+    }
+
+    /// The state as tensors, to be saved or handed to another device.
+    #[must_use]
+    pub fn to_weights(&self) -> Weights {
+        let mut out = Weights::default();
+        self.adapter.write(&mut out);
+        let taste = weights::Tensor { shape: vec![self.taste.len()], values: self.taste.clone() };
+        out.floats.insert("taste".into(), taste);
+        for (adam, name) in self.moments.iter().zip(MOMENTS) {
+            adam.write(name, &mut out);
+        }
+        out
+    }
+
+    /// Small facts that go beside the tensors.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        Facts { steps: self.steps, guard: self.guard, seed: self.seed }
+    }
+
+    /// Reads what [`Self::to_weights`] and [`Self::facts`] gave.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where it was made for another shape or is damaged.
+    pub fn from_weights(student: &Student, weights: &Weights, facts: &Facts) -> Result<Self, ModelError> {
+        let (dim, rank) = (student.shape().dim, student.shape().adapter_rank);
+        let adapter = Adapter::read(weights, dim, rank)?;
+        let moment = |name: &str, n: usize| -> Result<Adam, ModelError> {
+            Ok(Adam::read(name, n, weights)?.unwrap_or_else(|| Adam::new(n)))
+        };
+        let [down, up, taste] = MOMENTS;
+        Ok(Self {
+            moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
+            adapter,
+            taste: weights.get("taste", &[dim])?.values.clone(),
+            steps: facts.steps,
+            guard: facts.guard,
+            seed: facts.seed,
+        })
+    }
+}
+
+/// Numbers of a [`Personal`] that are not tensors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// The guard.
+    pub guard: Guard,
+    /// Seed of the negatives.
+    pub seed: u64,
+}
+
+/// Candidates of a step.
+struct Sample {
+    /// `[count, dim]`
+    vectors: Vec<f32>,
+    /// Item biases, plus the log of how many items a sampled one stands for.
+    bias: Vec<f32>,
+    /// `[rows, count]`: weight of each row at its target, summing to 1 over everything.
+    wanted: Vec<f32>,
+}
+
+impl Sample {
+    fn draw(student: &Student, targets: &[u32], negatives: usize, seed: u64) -> Self {
+        let table = student.table();
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut items: Vec<u32> = targets.to_vec();
+        items.sort_unstable();
+        items.dedup();
+        let known = items.len();
+        let all = table.items() as u32;
+        for _ in 0..negatives {
+            let item = rng.random_range(1..=all.max(1));
+            if items[..known].binary_search(&item).is_err() {
+                items.push(item);
+            }
+        }
+        let stands_for = (all as usize).saturating_sub(known) as f32 / (items.len() - known).max(1) as f32;
+        let mut vectors = Vec::with_capacity(items.len() * table.dim());
+        let mut bias = Vec::with_capacity(items.len());
+        for (at, &item) in items.iter().enumerate() {
+            table.push_vector(item, &mut vectors);
+            bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.max(1.0).ln() });
+        }
+        // The newest click counts most; older ones are a small memory against forgetting.
+        let raw: Vec<f32> = (0..targets.len()).rev().map(|age| 0.8_f32.powi(age as i32)).collect();
+        let total: f32 = raw.iter().sum();
+        let mut wanted = vec![0.0; targets.len() * items.len()];
+        for (row, (target, weight)) in targets.iter().zip(raw).enumerate() {
+            if let Ok(at) = items[..known].binary_search(target) {
+                wanted[row * items.len() + at] = weight / total;
+            }
+        }
+        Self { vectors, bias, wanted }
+    }
+}
+
+/// Negative log-likelihood (nats) of `item` under full scores.
+#[must_use]
+pub fn loss_of(scores: &[f32], item: u32) -> f64 {
+    let Some(&own) = (item as usize).checked_sub(1).and_then(|i| scores.get(i)) else { return f64::NAN };
+    let top = scores.iter().copied().filter(|s| s.is_finite()).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = scores.iter().map(|s| (s - top).exp()).sum();
+    f64::from(top + sum.ln() - own)
+}

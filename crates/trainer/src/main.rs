@@ -1,2 +1,365 @@
-//! wip
-fn main() {}
+//! The `onshelf` command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Args, Parser, Subcommand};
+use onshelf_trainer::corpus::{Corpus, CorpusOptions};
+use onshelf_trainer::dataset::Dataset;
+use onshelf_trainer::prepare::{self, PrepareOptions};
+use onshelf_trainer::progress::{Progress, for_command};
+use onshelf_trainer::student::DistillOptions;
+use onshelf_trainer::teacher::TrainOptions;
+use onshelf_trainer::{evaluate, export, inspect, replay, stop, student, teacher};
+
+mod prepare_args;
+mod simulate_args;
+
+/// From a shop's logs to a model that learns in the shopper's browser.
+#[derive(Parser)]
+#[command(name = "onshelf", version, about)]
+struct Cli {
+    /// Print progress and results as JSON lines instead of bars and tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Read and clean logs into a data set.
+    Prepare(prepare_args::PrepareArgs),
+    /// Train a teacher. Goes on from its checkpoint if there is one.
+    Train(TrainArgs),
+    /// Distil a teacher into a student for browsers.
+    Distill(DistillArgs),
+    /// Metrics of a model and of simple methods beside it, on later periods.
+    Evaluate(EvaluateArgs),
+    /// Publish a student as a signed model version.
+    Export(ExportArgs),
+    /// Say what is in a data set, teacher, student, model version or weights file.
+    Inspect(InspectArgs),
+    /// Make up a shop: products, shoppers and their clicks.
+    Simulate(simulate_args::SimulateArgs),
+}
+
+#[derive(Args)]
+struct TrainArgs {
+    /// Folder of the data set.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the teacher.
+    #[arg(long)]
+    out: PathBuf,
+    /// Newest period to train on [default: the newest there is].
+    #[arg(long)]
+    last_period: Option<u32>,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Passes over the sessions.
+    #[arg(long, default_value_t = 8)]
+    passes: usize,
+    /// Dimensions of item vectors.
+    #[arg(long, default_value_t = 96)]
+    dim: usize,
+    /// Transformer blocks.
+    #[arg(long, default_value_t = 2)]
+    blocks: usize,
+    /// Attention heads.
+    #[arg(long, default_value_t = 2)]
+    heads: usize,
+    /// Longest session that is read, in clicks.
+    #[arg(long, default_value_t = 20)]
+    max_len: usize,
+    /// Predicted positions of a step.
+    #[arg(long, default_value_t = 2048)]
+    positions: usize,
+    /// Sampled negatives of a step.
+    #[arg(long, default_value_t = 2048)]
+    negatives: usize,
+    /// Peak learning rate of the encoder.
+    #[arg(long, default_value_t = 1e-3)]
+    rate: f32,
+    /// Peak learning rate of item vectors.
+    #[arg(long, default_value_t = 2e-2)]
+    item_rate: f32,
+    /// Dropout on item vectors (0-1).
+    #[arg(long, default_value_t = 0.4)]
+    dropout: f32,
+    /// Softmax temperature.
+    #[arg(long, default_value_t = 0.07)]
+    temperature: f32,
+    /// Periods after which a session counts half; 0: all count fully.
+    #[arg(long, default_value_t = 0.0)]
+    half_life: f64,
+    /// Share of the newest period that is held out for validation (0-0.5).
+    #[arg(long, default_value_t = 0.05)]
+    validation: f64,
+}
+
+#[derive(Args)]
+struct DistillArgs {
+    /// Folder of the data set.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the teacher.
+    #[arg(long)]
+    teacher: PathBuf,
+    /// Folder of the student.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Subspaces of the item table; an item takes one byte more.
+    #[arg(long, default_value_t = 16)]
+    subspaces: usize,
+    /// Rank of the shared adapter.
+    #[arg(long, default_value_t = 16)]
+    adapter_rank: usize,
+    /// Passes over the taught positions.
+    #[arg(long, default_value_t = 4)]
+    passes: usize,
+    /// How many of the newest positions the teacher is asked about.
+    #[arg(long, default_value_t = 400_000)]
+    taught: usize,
+    /// Items that the teacher names at each position.
+    #[arg(long, default_value_t = 30)]
+    k: usize,
+    /// Share of the loss that follows the teacher rather than the click (0-1).
+    #[arg(long, default_value_t = 0.7)]
+    distil: f32,
+    /// Peak learning rate of the encoder.
+    #[arg(long, default_value_t = 5e-4)]
+    rate: f32,
+    /// Peak learning rate of centroids and bias levels.
+    #[arg(long, default_value_t = 2e-3)]
+    item_rate: f32,
+}
+
+#[derive(Args)]
+struct EvaluateArgs {
+    /// Folder of the data set.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of a teacher.
+    #[arg(long)]
+    teacher: Option<PathBuf>,
+    /// Folder of a student.
+    #[arg(long)]
+    student: Option<PathBuf>,
+    /// Periods to test on, comma-separated [default: all after the last trained one].
+    #[arg(long, value_delimiter = ',')]
+    periods: Vec<u32>,
+    /// Newest period the baselines see, where neither teacher nor student is named.
+    #[arg(long)]
+    trained_to: Option<u32>,
+    /// Write the table as JSON to this file.
+    #[arg(long)]
+    out: Option<PathBuf>,
+    /// Write real sessions with the student's rankings to this file, for a browser to repeat.
+    #[arg(long, requires = "student")]
+    replay: Option<PathBuf>,
+    /// Number of sessions in the replay.
+    #[arg(long, default_value_t = 100)]
+    replay_sessions: usize,
+    /// Only write the replay: no table.
+    #[arg(long, requires = "replay")]
+    replay_only: bool,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// Folder of the data set.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the student.
+    #[arg(long)]
+    student: PathBuf,
+    /// File with the Ed25519 secret key; made if it is not there. Keep it off the web server.
+    #[arg(long)]
+    key: PathBuf,
+    /// The shop's name for the model.
+    #[arg(long, default_value = "shop")]
+    name: String,
+    /// Folder to publish into.
+    #[arg(long)]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct InspectArgs {
+    /// A folder that onshelf wrote, a manifest or a safetensors file.
+    path: PathBuf,
+    /// Public key that must have signed, 64 hex digits; may be repeated.
+    #[arg(long)]
+    key: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    stop::listen();
+    let progress = for_command(cli.json);
+    match run(&cli, progress.as_ref()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            if cli.json {
+                eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+            } else {
+                eprintln!("onshelf: {error:#}");
+            }
+            ExitCode::from(if error.is::<stop::Stopped>() { 130 } else { 1 })
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "results go to standard output")]
+fn print(json: bool, value: &impl serde::Serialize, text: &str) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(value)?);
+    } else {
+        println!("{}", text.trim_end());
+    }
+    Ok(())
+}
+
+fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
+    match &cli.command {
+        Command::Prepare(args) => {
+            let options: PrepareOptions = args.options()?;
+            let report = prepare::run(&options, progress)?;
+            print(cli.json, &report, &report.to_text())
+        }
+        Command::Train(args) => train(cli, args, progress),
+        Command::Distill(args) => distill(cli, args, progress),
+        Command::Evaluate(args) => run_evaluate(cli, args, progress),
+        Command::Export(args) => {
+            let created = created()?;
+            let done = export::export(&args.data, &args.student, &args.key, &args.name, created, &args.out)?;
+            let text = format!(
+                "model version {} in {} ({} bytes)\npublic key {}",
+                done.version,
+                args.out.display(),
+                done.bytes,
+                done.public_key
+            );
+            print(cli.json, &done, &text)
+        }
+        Command::Inspect(args) => {
+            let about = inspect::inspect(&args.path, &args.key)?;
+            print(cli.json, &about, &serde_json::to_string_pretty(&about)?)
+        }
+        Command::Simulate(args) => {
+            let told = args.run(progress)?;
+            print(cli.json, &serde_json::json!({ "simulated": told }), &told)
+        }
+    }
+}
+
+/// Seconds since 1970, or `SOURCE_DATE_EPOCH` so that a build can be repeated.
+fn created() -> Result<u64> {
+    match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text.parse().context("SOURCE_DATE_EPOCH is not a number of seconds"),
+        Err(_) => Ok(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs()),
+    }
+}
+
+fn train(cli: &Cli, args: &TrainArgs, progress: &dyn Progress) -> Result<()> {
+    let last_period = match args.last_period {
+        Some(period) => period,
+        None => Dataset::info(&args.data)?.periods.last().context("the data set has no period")?.period,
+    };
+    let options = TrainOptions {
+        seed: args.seed,
+        last_period,
+        passes: args.passes,
+        dim: args.dim,
+        blocks: args.blocks,
+        heads: args.heads,
+        max_len: args.max_len,
+        temperature: args.temperature,
+        positions: args.positions,
+        negatives: args.negatives,
+        rate: args.rate,
+        item_rate: args.item_rate,
+        decay: 0.01,
+        dropout: args.dropout,
+        half_life: args.half_life,
+        validation: args.validation,
+    };
+    let info = teacher::train(&args.data, &args.out, &options, progress)?;
+    let text = format!(
+        "teacher in {}: validation R@20 {:.2} MRR@20 {:.2} ({:.0} s of training)",
+        args.out.display(),
+        info.validation.recall_20 * 100.0,
+        info.validation.mrr_20 * 100.0,
+        info.seconds
+    );
+    print(cli.json, &info, &text)
+}
+
+fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()> {
+    let options = DistillOptions {
+        seed: args.seed,
+        subspaces: args.subspaces,
+        adapter_rank: args.adapter_rank,
+        passes: args.passes,
+        taught: args.taught,
+        k: args.k,
+        distil: args.distil,
+        rate: args.rate,
+        item_rate: args.item_rate,
+        positions: 1024,
+        negatives: 1024,
+    };
+    let info = student::distill(&args.data, &args.teacher, &args.out, &options, progress)?;
+    let text = format!(
+        "student in {}: validation R@20 {:.2} MRR@20 {:.2}, {} bytes (its teacher's network {})",
+        args.out.display(),
+        info.validation.recall_20 * 100.0,
+        info.validation.mrr_20 * 100.0,
+        info.bytes[0],
+        info.bytes[1]
+    );
+    print(cli.json, &info, &text)
+}
+
+fn run_evaluate(cli: &Cli, args: &EvaluateArgs, progress: &dyn Progress) -> Result<()> {
+    let data = Dataset::load(&args.data)?;
+    let teacher = args.teacher.as_ref().map(|dir| teacher::load(dir, &args.data, &data)).transpose()?;
+    let student = args.student.as_ref().map(|dir| student::load(dir)).transpose()?;
+    let trained_to = teacher
+        .as_ref()
+        .map(|t| t.info.options.last_period)
+        .or(student.as_ref().map(|s| s.info.trained_to))
+        .or(args.trained_to)
+        .context("name --teacher, --student or --trained-to")?;
+    if let Some(s) = &student {
+        anyhow::ensure!(s.info.trained_to == trained_to, "teacher and student saw different periods; evaluate them one by one");
+    }
+    // All methods see the same sessions; the few that the teacher held out for validation count as seen by none.
+    let corpus = match &teacher {
+        Some(t) => &t.corpus,
+        None => &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation: 0.0, half_life: 0.0 })?,
+    };
+    let mut periods = args.periods.clone();
+    if periods.is_empty() {
+        periods = data.sessions.by_period().map(|p| p.0).filter(|&p| p > trained_to).collect();
+    }
+    if let (Some(path), Some(s)) = (&args.replay, &student) {
+        let period = *periods.last().context("no period to replay")?;
+        let written = replay::write(&data, corpus, s, period, args.replay_sessions, path)?;
+        progress.finish(&format!("{written} sessions of period {period} in {}", path.display()));
+    }
+    if args.replay_only {
+        return Ok(());
+    }
+    let table = evaluate::evaluate(&data, corpus, trained_to, &periods, teacher.as_ref(), student.as_ref(), progress)?;
+    if let Some(path) = &args.out {
+        table.save(path)?;
+    }
+    print(cli.json, &table, &table.to_text())
+}

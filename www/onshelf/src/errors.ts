@@ -13,9 +13,10 @@ const REMEDIES = {
   CATALOGUE_INVALID: "Publish the model again with a catalogue that `onshelf export` accepts.",
   NETWORK: "Check the connection and the addresses given as model and assets, then try again.",
   ABORTED: "None needed: the page aborted this itself.",
-  DEVICE_UNAVAILABLE: "Use device \"cpu\" or \"auto\": this browser offers no usable WebGPU.",
+  DEVICE_UNAVAILABLE: 'Use device "cpu" or "auto": this browser offers no usable WebGPU.',
   DEVICE_LOST: "Call again: the CPU has taken over.",
-  STORAGE_UNAVAILABLE: "Allow site data for this origin; until then nothing is kept between visits.",
+  STORAGE_UNAVAILABLE:
+    "Allow site data for this origin; until then nothing is kept between visits.",
   STORAGE_FULL: "Free space for this origin; until then nothing is kept between visits.",
   STATE_CORRUPT: "Call erase(): what was stored cannot be read.",
   STATE_VERSION: "Update onshelf: the stored state was written by a newer release.",

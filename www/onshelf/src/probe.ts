@@ -34,10 +34,7 @@ export async function probe(engine: Engine): Promise<ShelfItem[]> {
     (await engine.recommend({ slot: "onshelf-probe", kind: "for_you", count: 10 }, now)).items;
   if (engine.inspect().session.length > 0) return rank();
   const before = engine.exportState();
-  const popular = await engine.recommend(
-    { slot: "onshelf-probe", kind: "popular", count: 1 },
-    now,
-  );
+  const popular = await engine.recommend({ slot: "onshelf-probe", kind: "popular", count: 1 }, now);
   const item = popular.items[0];
   if (item !== undefined) engine.track({ event: "view_item", item_id: item.item_id }, now);
   const items = await rank();

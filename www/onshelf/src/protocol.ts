@@ -18,7 +18,6 @@ import type {
   LoadOptions,
   Progress,
   Shelf,
-  ShelfEvent,
   TrackResult,
 } from "./types.js";
 
@@ -74,8 +73,7 @@ export type Call = {
 }[Method];
 
 /** Out of turn: give up a call, say that you live, write what is not yet written. */
-export type Control =
-  { control: "abort"; id: number } | { control: "ping" } | { control: "flush" };
+export type Control = { control: "abort"; id: number } | { control: "ping" } | { control: "flush" };
 
 /** Answer to one call. `fatal`: this worker must be replaced. */
 export type Reply =

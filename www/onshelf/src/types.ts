@@ -50,8 +50,7 @@ export interface LoadOptions {
 /** One thing the shopper did. It stays on this device. */
 export interface ShelfEvent {
   /** The GA4 name of the event. */
-  event:
-    "view_item" | "select_item" | "add_to_cart" | "remove_from_cart" | "purchase" | "search";
+  event: "view_item" | "select_item" | "add_to_cart" | "remove_from_cart" | "purchase" | "search";
   /** The catalogue's id of the item; needed by every event but `search`. */
   item_id?: string;
   /** What was searched for. */

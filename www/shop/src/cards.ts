@@ -14,8 +14,8 @@ const FEW_LEFT = 5;
 const WORTH_A_BADGE = 2;
 
 export interface CardOptions {
-  /** Offers "Why this?" on each card. */
-  readonly why: boolean;
+  /** Chosen by the model: offers "Why this?" on each card, and marks those that climb. */
+  readonly recommended: boolean;
   readonly shelfId: () => string | null;
 }
 
@@ -64,7 +64,7 @@ function makeCard(app: App, product: Product, options: CardOptions): HTMLLIEleme
     addButton(app, product, remember),
   );
   const card = h("li", { class: "card", "data-testid": "product-card", "data-item-id": id }, link, foot);
-  if (options.why) card.append(whyButton(app, product));
+  if (options.recommended) card.append(whyButton(app, product));
   return card;
 }
 
@@ -117,7 +117,7 @@ export class CardList {
     const change = (): HTMLElement[] => this.#place(ids);
     if (animate && before.length > 0 && this.root.isConnected) {
       flip([...this.#cards.values()].filter((card) => card.isConnected), change);
-      this.#mark(before, ids);
+      if (this.options.recommended) this.#mark(before, ids);
     } else change();
     this.#order = ids;
     return before.length === 0 ? 0 : moved;

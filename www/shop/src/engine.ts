@@ -25,7 +25,7 @@ const MOST_WAITING = 50;
 
 export function describeTrouble(error: unknown, message: string): Trouble {
   if (error instanceof OnshelfError) return { message, code: error.code, remedy: error.remedy };
-  const code = error instanceof Error && error.name !== "Error" ? error.name : "unexpected";
+  const code = error instanceof Error && error.name !== "Error" ? error.name : "UNEXPECTED";
   return { message, code, remedy: t.unknownRemedy };
 }
 
@@ -83,7 +83,7 @@ export class Engine {
     try {
       keys = await readKeys(new URL("models/public-keys.json", base));
     } catch {
-      this.#fail({ message: t.modelFailed, code: "public_keys_unreadable", remedy: t.keysFailed });
+      this.#fail({ message: t.modelFailed, code: "PUBLIC_KEYS_UNREADABLE", remedy: t.keysFailed });
       return;
     }
     try {
@@ -92,7 +92,6 @@ export class Engine {
         publicKeys: keys,
         device: wantedDevice(),
         storage: "indexeddb",
-        learning: !this.heldByPrivacySignal,
         assets: new URL("onshelf/", base),
         onProgress: (progress) => {
           this.progress = progress;
@@ -106,10 +105,10 @@ export class Engine {
   }
 
   async #begin(shelf: Onshelf): Promise<void> {
-    if (this.heldByPrivacySignal || readStored("learning") === "off") {
-      await shelf.pause();
-      this.paused = true;
-    }
+    const { paused } = await shelf.inspect();
+    // Paused, not switched off: the shopper can still decide otherwise with one press.
+    if (!paused && this.heldByPrivacySignal) await shelf.pause();
+    this.paused = paused || this.heldByPrivacySignal;
     this.shelf = shelf;
     this.status = "ready";
     shelf.onChange((what) => {

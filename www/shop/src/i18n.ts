@@ -2,7 +2,7 @@
 
 export const en = {
   skip: "Skip to the products",
-  home: "Home page",
+  home: "Shop",
   departments: "Departments",
   searchLabel: "Search products",
   searchHint: "Search mugs, sneakers, brands…",
@@ -17,13 +17,14 @@ export const en = {
   shopFailedHelp: "Check the connection and reload the page.",
 
   heroTitle: "This shop learns on your device. Your clicks never leave it.",
-  heroText: "Open a few things you like, or add them to the basket. The shelves below re-order themselves within moments, with no server involved.",
+  heroText: "Open a few things you like, or add them to the basket. The shelves below reorder themselves within moments, with no server involved.",
   heroHow: "See what it has learned",
 
   forYou: "For you",
   forYouCold: "Open or add a product and watch this shelf change.",
   forYouWarm: "Ranked in your browser from what you looked at.",
   popularInstead: "Popular products, until your shelf is ready.",
+  popularOnly: "Popular products: your own shelf is not available right now.",
   continueShelf: "Continue browsing",
   popular: "Popular now",
   fromDepartment: (name: string) => `From ${name}`,
@@ -46,7 +47,7 @@ export const en = {
   whyAsking: "Looking it up on your device…",
   whyPersonal: (points: string) => `${points} of its score was learned from you, on this device.`,
   whyNotPersonal: "Nothing of its score comes from what was learned on this device.",
-  whyAgo: (position: number) => (position <= 0 ? "your last click" : position === 1 ? "one click earlier" : `${position} clicks earlier`),
+  whyAgo: (clicks: number) => (clicks <= 0 ? "your last click" : clicks === 1 ? "one click earlier" : `${clicks} clicks earlier`),
   whyAgainst: "counted against it",
   close: "Close",
 
@@ -70,6 +71,7 @@ export const en = {
   crumbs: "You are here",
 
   rankedForYou: "Order: for you",
+  rankedBlend: "Order: what fits your words and you",
   rankedPopular: "Order: popular first",
   found: (count: number) => (count === 1 ? "1 product" : `${count} products`),
   filters: "Filter",

@@ -18,13 +18,22 @@ export interface ShelfSpec {
   readonly note?: (byModel: boolean, personal: boolean) => string;
   /** Says re-ranks aloud. One shelf a page is enough. */
   readonly announce?: boolean;
-  readonly why?: boolean;
+  /** Chosen by the model for this shopper. True unless said otherwise. */
+  readonly recommended?: boolean;
 }
 
 const LENGTH = 12;
 /** Asked for a few more, because sold-out products are left out. */
 const ASKED = 16;
 let nextId = 0;
+
+/** The line under a "For you" shelf: honest about who chose. */
+export function forYouNote(app: App): (byModel: boolean, personal: boolean) => string {
+  return (byModel, personal) => {
+    if (!byModel) return app.engine.status === "failed" ? t.popularOnly : t.popularInstead;
+    return personal ? t.forYouWarm : t.forYouCold;
+  };
+}
 
 /** One titled row of products. */
 export class ShelfView {
@@ -39,7 +48,7 @@ export class ShelfView {
   ) {
     const headingId = `shelf-${nextId++}`;
     const shape = spec.shape ?? "row";
-    this.#list = new CardList(app, { why: spec.why !== false, shelfId: () => this.#shelfId }, `cards ${shape}`, spec.title);
+    this.#list = new CardList(app, { recommended: spec.recommended !== false, shelfId: () => this.#shelfId }, `cards ${shape}`, spec.title);
     this.#note = h("p", { class: "shelf-note" });
     const tools = h("div", { class: "shelf-tools" });
     if (spec.link !== undefined) tools.append(h("a", { href: spec.link.href, class: "more", "aria-label": spec.link.label }, t.seeAllShort));

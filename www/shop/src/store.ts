@@ -69,8 +69,13 @@ export function currentTheme(): Theme {
   return matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
 }
 
-export function applyTheme(theme: Theme): void {
+function applyTheme(theme: Theme): void {
   document.documentElement.dataset["theme"] = theme;
+}
+
+/** Only a remembered choice is applied: without one, the style sheet follows the system. */
+export function restoreTheme(): void {
+  if (readStored("theme") !== null) applyTheme(currentTheme());
 }
 
 export function chooseTheme(theme: Theme): void {

@@ -47,6 +47,34 @@ impl FloatItems {
     }
 }
 
+impl FloatItems {
+    /// Adds vectors, biases and moments, to be restored with [`Self::restore`].
+    pub fn checkpoint(&self, out: &mut Weights) {
+        let rows = self.biases.len();
+        let mut put = |name: &str, shape: Vec<usize>, values: &[f32]| {
+            out.floats.insert(name.into(), Tensor { shape, values: values.to_vec() });
+        };
+        put("items.vectors", vec![rows, self.dim], &self.vectors);
+        put("items.biases", vec![rows], &self.biases);
+        self.vector_adam.write("adam.items.vectors", out);
+        self.bias_adam.write("adam.items.biases", out);
+    }
+
+    /// Takes over what [`Self::checkpoint`] gave.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where it was made for another catalogue; nothing is changed then.
+    pub fn restore(&mut self, saved: &Weights) -> Result<(), ModelError> {
+        let (rows, dim) = (self.biases.len(), self.dim);
+        let vectors = saved.get("items.vectors", &[rows, dim])?.values.clone();
+        let biases = saved.get("items.biases", &[rows])?.values.clone();
+        let vector_adam = SparseAdam::read("adam.items.vectors", rows, dim, saved)?;
+        let bias_adam = SparseAdam::read("adam.items.biases", rows, 1, saved)?;
+        *self = Self { dim, vectors, biases, vector_adam, bias_adam };
+        Ok(())
+    }
+}
+
 fn normalise(row: &mut [f32]) {
     let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     row.iter_mut().for_each(|x| *x /= norm);

@@ -20,6 +20,8 @@ use crate::error::ModelError;
 pub struct Candidates {
     cumulative: Vec<f64>,
     chance: Vec<f64>,
+    /// Share of the clicks: how likely an item is one position's target.
+    target: Vec<f64>,
     samples: usize,
 }
 
@@ -46,7 +48,17 @@ impl Candidates {
                 sum
             })
             .collect();
-        Self { cumulative, chance, samples }
+        let clicks = counts.iter().map(|&c| f64::from(c)).sum::<f64>().max(1.0);
+        let target = counts.iter().map(|&c| f64::from(c) / clicks).collect();
+        Self { cumulative, chance, target, samples }
+    }
+
+    /// Log of the chance that an item is among the candidates of a batch of `positions`: drawn at
+    /// least once as a sample or as somebody's target.
+    fn log_chance(&self, item: u32, positions: usize) -> f32 {
+        let at = item as usize;
+        let expected = self.samples as f64 * self.chance[at] + positions as f64 * self.target[at];
+        (1.0 - (-expected).exp()).max(1e-6).ln() as f32
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> u32 {
@@ -201,6 +213,33 @@ impl Stepper {
         Ok(loss)
     }
 
+    /// Parameters and moments, to be restored with [`Self::restore`].
+    #[must_use]
+    pub fn checkpoint(&self) -> Weights {
+        let mut out = self.weights.clone();
+        for (name, adam) in &self.moments {
+            adam.write(&format!("adam.{name}"), &mut out);
+        }
+        out
+    }
+
+    /// Takes over what [`Self::checkpoint`] gave.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where it was made for another shape; nothing is changed then.
+    pub fn restore(&mut self, saved: &Weights) -> Result<(), ModelError> {
+        let mut weights = Weights::default();
+        let mut moments = HashMap::new();
+        for (name, tensor) in &self.weights.floats {
+            weights.floats.insert(name.clone(), saved.get(name, &tensor.shape)?.clone());
+            if let Some(adam) = Adam::read(&format!("adam.{name}"), tensor.values.len(), saved)? {
+                moments.insert(name.clone(), adam);
+            }
+        }
+        (self.weights, self.moments) = (weights, moments);
+        Ok(())
+    }
+
     /// Steps so far.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -214,7 +253,6 @@ pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelE
 
 fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, options: &StepOptions, rng: &mut ChaCha8Rng) -> Chosen {
     let mut chosen = Chosen { items: Vec::new(), index: HashMap::new(), log_chance: Vec::new() };
-    let mut counts: HashMap<u32, f64> = HashMap::new();
     let mut add = |item: u32| {
         let next = chosen.items.len() as u32;
         chosen.index.entry(item).or_insert_with(|| {
@@ -223,7 +261,6 @@ fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, op
         });
     };
     for &t in &batch.targets {
-        *counts.entry(t).or_default() += 1.0;
         add(t);
     }
     for _ in 0..candidates.samples {
@@ -235,18 +272,8 @@ fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, op
             best.iter().take(options.certain).filter(|&&i| i != 0).for_each(|&i| add(i));
         }
     }
-    // Chance of being drawn at least once, as a target or as a sample. Targets of the batch are
-    // drawn in proportion to clicks; the batch's own counts stand in for that.
-    let draws = candidates.samples as f64;
-    chosen.log_chance = chosen
-        .items
-        .iter()
-        .map(|i| {
-            let expected = draws * candidates.chance[*i as usize];
-            let certain = soft.is_some() && !counts.contains_key(i) && expected < 1e-3;
-            if certain { 0.0 } else { (1.0 - (-expected).exp()).max(1e-6).ln() as f32 }
-        })
-        .collect();
+    let positions = batch.targets.len();
+    chosen.log_chance = chosen.items.iter().map(|&i| candidates.log_chance(i, positions)).collect();
     chosen
 }
 

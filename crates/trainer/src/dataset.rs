@@ -1,0 +1,242 @@
+//! The prepared data set: what `prepare` writes and everything that trains or evaluates reads.
+//!
+//! A folder of three files:
+//!
+//! | file | content |
+//! | --- | --- |
+//! | `catalogue.json` | the items, see [`onshelf_core::catalogue`] |
+//! | `sessions.safetensors` | `items` U32 \[n\], `kinds` U8 \[n\], `times` I64 \[n\] in Unix ms (\[0\] without times), `offsets` U64 \[s+1\], `periods` U32 \[s\] |
+//! | `dataset.json` | [`DatasetInfo`]: counts, periods, the quality report, and the SHA-256 of the other two |
+//!
+//! Sessions stand in the order of their periods. `dataset.json` is written last, so a folder
+//! whose writing was interrupted is told by a hash that does not match.
+
+mod sessions;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::ops::Range;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use onshelf_core::catalogue::Catalogue;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::prepare::QualityReport;
+
+pub use sessions::Sessions;
+
+/// The newest format this version reads, and the one it writes.
+pub const FORMAT: u32 = 1;
+
+const CATALOGUE: &str = "catalogue.json";
+const SESSIONS: &str = "sessions.safetensors";
+const INFO: &str = "dataset.json";
+
+/// What a period holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PeriodInfo {
+    /// Its number, from 0.
+    pub period: u32,
+    /// Number of sessions.
+    pub sessions: usize,
+    /// Number of clicks.
+    pub clicks: usize,
+    /// Items whose first click lies in it.
+    pub new_items: usize,
+    /// First and last click in Unix milliseconds; `None` without times.
+    pub span_ms: Option<(i64, i64)>,
+}
+
+/// What the writer of a data set says about it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// A name for tables.
+    pub name: String,
+    /// The layout of the source, as `--layout` names it.
+    pub layout: String,
+    /// Whether a session is the whole history of one user.
+    pub has_users: bool,
+    /// How the periods came about and whatever else an evaluation must know.
+    pub protocol: Vec<String>,
+    /// How the source was cleaned.
+    pub quality: Option<QualityReport>,
+}
+
+/// `dataset.json`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetInfo {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What the writer says about the data set.
+    #[serde(flatten)]
+    pub origin: Origin,
+    /// Number of items in the catalogue.
+    pub items: usize,
+    /// Number of sessions.
+    pub sessions: usize,
+    /// Number of clicks.
+    pub clicks: usize,
+    /// Whether clicks have times.
+    pub has_times: bool,
+    /// The periods that have sessions.
+    pub periods: Vec<PeriodInfo>,
+    /// SHA-256 of the other files, in hexadecimal.
+    pub sha256: BTreeMap<String, String>,
+}
+
+/// Only the version: what can be read of any format.
+#[derive(Deserialize)]
+struct Header {
+    format: u32,
+}
+
+/// A prepared data set.
+#[derive(Debug, Clone)]
+pub struct Dataset {
+    /// The items.
+    pub catalogue: Catalogue,
+    /// The sessions.
+    pub sessions: Sessions,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl Dataset {
+    /// Reads the data set in a folder.
+    ///
+    /// # Errors
+    ///
+    /// When a file is missing, of a newer format, broken, or not the one `dataset.json` names.
+    pub fn load(dir: &Path) -> Result<Self> {
+        let info = Self::info(dir)?;
+        let catalogue_bytes = read_checked(dir, CATALOGUE, &info)?;
+        let catalogue = Catalogue::from_json(&catalogue_bytes)
+            .with_context(|| dir.join(CATALOGUE).display().to_string())?;
+        let session_bytes = read_checked(dir, SESSIONS, &info)?;
+        let sessions = Sessions::from_bytes(&session_bytes, catalogue.len(), info.has_times)
+            .with_context(|| dir.join(SESSIONS).display().to_string())?;
+        Ok(Self {
+            catalogue,
+            sessions,
+            origin: info.origin,
+        })
+    }
+
+    /// Reads only `dataset.json`.
+    ///
+    /// # Errors
+    ///
+    /// When it is missing, of a newer format, or broken.
+    pub fn info(dir: &Path) -> Result<DatasetInfo> {
+        let path = dir.join(INFO);
+        let bytes = fs::read(&path).with_context(|| {
+            format!(
+                "{} is not there; `onshelf prepare` writes it",
+                path.display()
+            )
+        })?;
+        let Header { format } =
+            serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+        ensure!(
+            format <= FORMAT,
+            "{} has format {format}, this onshelf reads up to {FORMAT}: update onshelf",
+            path.display()
+        );
+        serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+    }
+
+    /// Writes the data set into a folder, which is made if needed. Files already there are
+    /// replaced only when all new ones are complete.
+    ///
+    /// # Errors
+    ///
+    /// When a file cannot be written.
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+        let catalogue = self.catalogue.to_json();
+        let sessions = self.sessions.to_bytes()?;
+        let mut info = serde_json::to_vec_pretty(&self.describe(&catalogue, &sessions))?;
+        info.push(b'\n');
+        let files = [(CATALOGUE, catalogue), (SESSIONS, sessions), (INFO, info)];
+        for (name, bytes) in &files {
+            let path = temporary(dir, name);
+            fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        }
+        for (name, _) in &files {
+            let path = dir.join(name);
+            fs::rename(temporary(dir, name), &path).with_context(|| path.display().to_string())?;
+        }
+        Ok(())
+    }
+
+    /// The periods that have sessions, ascending, with their counts.
+    #[must_use]
+    pub fn periods(&self) -> Vec<PeriodInfo> {
+        let mut seen = vec![false; self.catalogue.len() + 1];
+        let sessions = &self.sessions;
+        let describe = |(period, range): (u32, Range<usize>)| {
+            let mut info = PeriodInfo {
+                period,
+                sessions: range.len(),
+                clicks: 0,
+                new_items: 0,
+                span_ms: None,
+            };
+            for i in range {
+                info.clicks += sessions.session(i).len();
+                for &item in sessions.session(i) {
+                    info.new_items +=
+                        usize::from(!std::mem::replace(&mut seen[item as usize], true));
+                }
+                for &time in sessions.times(i).unwrap_or_default() {
+                    let (first, last) = info.span_ms.unwrap_or((time, time));
+                    info.span_ms = Some((first.min(time), last.max(time)));
+                }
+            }
+            info
+        };
+        sessions.by_period().map(describe).collect()
+    }
+
+    fn describe(&self, catalogue: &[u8], sessions: &[u8]) -> DatasetInfo {
+        DatasetInfo {
+            format: FORMAT,
+            origin: self.origin.clone(),
+            items: self.catalogue.len(),
+            sessions: self.sessions.len(),
+            clicks: self.sessions.clicks(),
+            has_times: self.sessions.has_times(),
+            periods: self.periods(),
+            sha256: BTreeMap::from([
+                (CATALOGUE.to_owned(), sha256(catalogue)),
+                (SESSIONS.to_owned(), sha256(sessions)),
+            ]),
+        }
+    }
+}
+
+fn temporary(dir: &Path, name: &str) -> std::path::PathBuf {
+    dir.join(format!(".{name}.tmp"))
+}
+
+fn read_checked(dir: &Path, name: &str, info: &DatasetInfo) -> Result<Vec<u8>> {
+    let path = dir.join(name);
+    let bytes = fs::read(&path).with_context(|| path.display().to_string())?;
+    ensure!(
+        info.sha256.get(name) == Some(&sha256(&bytes)),
+        "{} is not the file that {INFO} names (its SHA-256 differs): it was changed, or writing \
+         the data set was interrupted; run `onshelf prepare` again",
+        path.display()
+    );
+    Ok(bytes)
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

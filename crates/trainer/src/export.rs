@@ -1,0 +1,127 @@
+//! `onshelf export`: a signed, content-addressed model version from a student.
+//!
+//! ```text
+//! OUT/latest.json                 the newest manifest (a copy)
+//! OUT/manifests/<version>.json    every manifest, by its version
+//! OUT/blobs/<sha256>.safetensors  weights
+//! OUT/blobs/<sha256>.json         catalogue
+//! OUT/public-keys.json            the keys that browsers may trust, hex
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, ItemAttributes};
+use onshelf_core::version::{FileEntry, MANIFEST_FORMAT, Manifest, Role, signing_key, to_hex};
+
+use crate::corpus::{Corpus, CorpusOptions};
+use crate::dataset::Dataset;
+use crate::files::{write_atomic, write_json};
+use crate::{student, teacher};
+
+/// What was published.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Exported {
+    /// The version's name.
+    pub version: String,
+    /// Bytes of weights and catalogue.
+    pub bytes: u64,
+    /// The public key that browsers need, hex.
+    pub public_key: String,
+}
+
+/// Publishes the student in `student_dir` into the folder `out`.
+///
+/// # Errors
+/// Where a folder or the key cannot be used, or the student belongs to another data set.
+pub fn export(data_dir: &Path, student_dir: &Path, key_file: &Path, name: &str, created: u64, out: &Path) -> Result<Exported> {
+    let data = Dataset::load(data_dir)?;
+    let loaded = student::load(student_dir)?;
+    ensure!(
+        loaded.info.dataset == teacher::dataset_hash(data_dir)?,
+        "the student in {} was distilled on another data set than {}; name the right one",
+        student_dir.display(),
+        data_dir.display()
+    );
+    let corpus = Corpus::new(&data, &CorpusOptions { last_period: loaded.info.trained_to, validation: 0.0, half_life: 0.0 })?;
+    let catalogue = mark_untrained(&data.catalogue, &corpus.counts)?.to_json();
+    let weights = loaded.weights.to_safetensors()?;
+    let files = vec![
+        FileEntry::describe(Role::Weights, &weights, "safetensors"),
+        FileEntry::describe(Role::Catalogue, &catalogue, "json"),
+    ];
+    for (file, content) in files.iter().zip([&weights, &catalogue]) {
+        write_atomic(&out.join(&file.path), content)?;
+    }
+    let validation = &loaded.info.validation;
+    let manifest = Manifest {
+        format: MANIFEST_FORMAT,
+        name: name.to_owned(),
+        created,
+        previous: previous(out),
+        student: loaded.info.student.clone(),
+        fine_tune: loaded.info.fine_tune.clone(),
+        items: u32::try_from(data.catalogue.len()).context("too many items")?,
+        files,
+        metrics: BTreeMap::from([
+            ("validation_recall_20".to_owned(), validation.recall_20),
+            ("validation_mrr_20".to_owned(), validation.mrr_20),
+        ]),
+    };
+    let key = read_or_make_key(key_file)?;
+    let (envelope, version) = manifest.sign(&key)?;
+    write_atomic(&out.join(format!("manifests/{version}.json")), &envelope)?;
+    let public_key = to_hex(key.verifying_key().as_bytes());
+    write_json(&out.join("public-keys.json"), &[&public_key])?;
+    // Last: a reader that sees the new version finds all its files.
+    write_atomic(&out.join("latest.json"), &envelope)?;
+    Ok(Exported { version, bytes: (weights.len() + catalogue.len()) as u64, public_key })
+}
+
+/// The version that `latest.json` names now, if there is one whose manifest is stored.
+fn previous(out: &Path) -> Option<String> {
+    let latest = fs::read(out.join("latest.json")).ok()?;
+    let manifests = fs::read_dir(out.join("manifests")).ok()?;
+    manifests
+        .flatten()
+        .find(|entry| fs::read(entry.path()).is_ok_and(|content| content == latest))
+        .and_then(|entry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
+}
+
+/// The catalogue with the items that training never saw marked as such.
+fn mark_untrained(catalogue: &Catalogue, counts: &[u32]) -> Result<Catalogue> {
+    let mut builder = CatalogueBuilder::new();
+    for (index, &count) in (1_u32..).zip(&counts[1..]) {
+        let id = catalogue.id(index).context("catalogue shorter than its counts")?;
+        let attributes = ItemAttributes {
+            name: catalogue.name(index).map(str::to_owned),
+            brand: catalogue.brand(index).map(str::to_owned),
+            category: catalogue.category(index).to_vec(),
+            price: catalogue.price(index),
+            stock: catalogue.stock(index),
+        };
+        builder.push(id, attributes, count > 0)?;
+    }
+    Ok(builder.finish()?)
+}
+
+/// Reads the secret key (64 hex digits), or makes one that only the owner may read.
+fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
+    if !path.exists() {
+        let mut seed = [0_u8; 32];
+        getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness for a key: {e}"))?;
+        if let Some(dir) = path.parent() {
+            fs::create_dir_all(dir)?;
+        }
+        let mut open = fs::OpenOptions::new();
+        open.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+        let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
+        std::io::Write::write_all(&mut file, to_hex(&seed).as_bytes())?;
+    }
+    let text = fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
+    Ok(signing_key(&text).with_context(|| format!("the key file {}", path.display()))?)
+}

@@ -1,0 +1,52 @@
+//! Small helpers around files: atomic writes and JSON.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Writes a file so that a reader sees the old or the new content, never a part: to a temporary
+/// name, flushed to the disk, then renamed.
+///
+/// # Errors
+/// Where the folder cannot be made or written; the old file stays whole.
+pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let temporary = path.with_file_name(format!(".{name}.tmp"));
+    let write = || -> std::io::Result<()> {
+        let mut file = fs::File::create(&temporary)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(|e| {
+        let _ = fs::remove_file(&temporary);
+        e
+    })
+    .with_context(|| format!("writing {}", path.display()))
+}
+
+/// Writes JSON, atomically.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value)?;
+    text.push(b'\n');
+    write_atomic(path, &text)
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// Where the file is missing or does not parse, with its path.
+pub fn read_json<T: DeserializeOwned>(path: &Path, written_by: &str) -> Result<T> {
+    let bytes = fs::read(path).with_context(|| format!("{} is not there; `onshelf {written_by}` writes it", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
+}

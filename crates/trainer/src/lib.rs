@@ -1,0 +1,16 @@
+//! The library behind the `onshelf` command line: prepare, train, distill, evaluate, export,
+//! inspect and simulate. `main.rs` only reads arguments and prints.
+
+pub mod corpus;
+pub mod dataset;
+pub mod evaluate;
+pub mod export;
+pub mod files;
+pub mod inspect;
+pub mod prepare;
+pub mod progress;
+pub mod replay;
+pub mod simulate;
+pub mod stop;
+pub mod student;
+pub mod teacher;

@@ -1,0 +1,205 @@
+//! How a log is laid out, and how that is told by looking.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+
+use super::input;
+
+/// The layouts that can be read. Every file may be compressed with gzip, Parquet excepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// `csv`: delimited text with named columns, one event a row.
+    Csv,
+    /// `recbole`: atomic files, `.inter` with `name:type` headers, and `.item` beside it.
+    RecBole,
+    /// `parquet`: one event a row.
+    Parquet,
+    /// `periods`: a folder of `period_N.txt` with `session item` lines in time order, as ADER's
+    /// DIGINETICA.
+    Periods,
+    /// `sequences`: a line per user, `user item item …` in time order, as S3-Rec's Amazon sets.
+    Sequences,
+    /// `rsc15`: `SessionId`, `ItemId`, `Time` (Unix seconds) between tabs, as session-rec's sets.
+    Rsc15,
+}
+
+impl Layout {
+    /// Every layout.
+    pub const ALL: [Layout; 6] = [
+        Self::Csv,
+        Self::RecBole,
+        Self::Parquet,
+        Self::Periods,
+        Self::Sequences,
+        Self::Rsc15,
+    ];
+
+    /// The name for `--layout`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::RecBole => "recbole",
+            Self::Parquet => "parquet",
+            Self::Periods => "periods",
+            Self::Sequences => "sequences",
+            Self::Rsc15 => "rsc15",
+        }
+    }
+
+    /// Whether a file of this name, without `.gz`, may be of this layout in a folder.
+    fn takes(self, name: &str) -> bool {
+        match self {
+            Self::Csv => {
+                [".csv", ".tsv"].iter().any(|end| name.ends_with(end)) && !is_item_table(name)
+            }
+            Self::RecBole => name.ends_with(".inter"),
+            Self::Parquet => name.ends_with(".parquet"),
+            Self::Periods => period_of(name).is_some(),
+            Self::Sequences | Self::Rsc15 => name.ends_with(".txt"),
+        }
+    }
+
+    /// The log files of an input, in the order to read them.
+    pub(super) fn files(self, input: &Path) -> Result<Vec<PathBuf>> {
+        if !input.is_dir() {
+            return Ok(vec![input.to_owned()]);
+        }
+        let mut files: Vec<(Option<u32>, PathBuf)> = names_in(input)?
+            .into_iter()
+            .filter(|name| self.takes(plain(name)))
+            .map(|name| (period_of(plain(&name)), input.join(name)))
+            .collect();
+        files.sort();
+        ensure!(
+            !files.is_empty(),
+            "{} has no file of layout {self}",
+            input.display()
+        );
+        Ok(files.into_iter().map(|(_, path)| path).collect())
+    }
+}
+
+impl fmt::Display for Layout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Layout {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|layout| layout.as_str() == name)
+            .ok_or_else(|| {
+                let known = Self::ALL.map(Self::as_str).join(", ");
+                anyhow!("unknown layout {name:?}; known are {known}")
+            })
+    }
+}
+
+/// Whether a file of this name, without `.gz`, is the item table of a folder of CSV files.
+fn is_item_table(name: &str) -> bool {
+    matches!(name, "items.csv" | "items.tsv" | "items.jsonl")
+}
+
+/// The item table in a folder, if there is one.
+pub(super) fn item_table(input: &Path) -> Result<Option<PathBuf>> {
+    if !input.is_dir() {
+        return Ok(None);
+    }
+    let mut names = names_in(input)?.into_iter();
+    Ok(names
+        .find(|name| is_item_table(plain(name)))
+        .map(|name| input.join(name)))
+}
+
+/// `12` of `period_12.txt`.
+pub(super) fn period_of(name: &str) -> Option<u32> {
+    name.strip_prefix("period_")?
+        .strip_suffix(".txt")?
+        .parse()
+        .ok()
+}
+
+/// A file name without `.gz`.
+pub(super) fn plain(name: &str) -> &str {
+    name.strip_suffix(".gz").unwrap_or(name)
+}
+
+/// The name of a file or folder without its ending.
+pub(super) fn name_of(path: &Path) -> String {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match plain(&name).rsplit_once('.') {
+        Some((stem, _)) if !stem.is_empty() => stem.to_owned(),
+        _ => plain(&name).to_owned(),
+    }
+}
+
+/// Tells the layout of an input by the names in a folder, or the first lines of a file.
+pub(super) fn detect(input: &Path) -> Result<Layout> {
+    if input.is_dir() {
+        let names = names_in(input)?;
+        // A text file of unknown content is no hint, so the two `.txt` layouts are not tried.
+        let tried = [
+            Layout::Periods,
+            Layout::RecBole,
+            Layout::Parquet,
+            Layout::Csv,
+        ];
+        let found = |layout: &Layout| names.iter().any(|name| layout.takes(plain(name)));
+        return tried.into_iter().find(found).with_context(|| {
+            format!(
+                "no known layout in {}; name it with --layout",
+                input.display()
+            )
+        });
+    }
+    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    for layout in [Layout::RecBole, Layout::Parquet] {
+        if layout.takes(plain(&name)) {
+            return Ok(layout);
+        }
+    }
+    let lines = input::first_lines(input, 3)?;
+    let Some(first) = lines.first() else {
+        bail!("{} is empty", input.display());
+    };
+    if first
+        .trim_start_matches('\u{feff}')
+        .starts_with("SessionId\tItemId\tTime")
+    {
+        return Ok(Layout::Rsc15);
+    }
+    let numbers = |line: &String| {
+        line.split(' ')
+            .all(|word| word.trim().parse::<u64>().is_ok())
+    };
+    let longest = lines.iter().map(|line| line.split(' ').count()).max();
+    if lines.iter().all(numbers) && longest > Some(2) {
+        return Ok(Layout::Sequences);
+    }
+    if first.contains([',', '\t', ';', '|']) {
+        return Ok(Layout::Csv);
+    }
+    bail!(
+        "the layout of {} cannot be told; name it with --layout",
+        input.display()
+    );
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let entries = folder
+        .read_dir()
+        .with_context(|| folder.display().to_string())?;
+    let mut names = entries
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<Result<Vec<_>>>()?;
+    names.sort();
+    Ok(names)
+}

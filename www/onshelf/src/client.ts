@@ -1,0 +1,249 @@
+/** The page's side: everything a shop calls. All work happens in a worker. */
+
+import { OnshelfError } from "./errors.js";
+import { rememberPaused, rememberVerdict } from "./memory.js";
+import { demand, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
+import type { Note } from "./protocol.js";
+import { aborted, Supervisor } from "./supervisor.js";
+import type {
+  Change,
+  DeviceKind,
+  Explanation,
+  FineTuneOptions,
+  FineTuneReport,
+  Inspection,
+  LoadOptions,
+  RecommendRequest,
+  Shelf,
+  ShelfEvent,
+  TrackResult,
+} from "./types.js";
+
+/**
+ * A recommender that learns in this browser. Every method rejects with an {@link OnshelfError}
+ * and with nothing else; beside the codes named at each, all may reject with `WORKER_CRASHED`
+ * (after one more attempt in a new worker) and with `DISPOSED`.
+ *
+ * @example
+ * ```ts
+ * const shelf = await Onshelf.load({ model: "/models/manifest.json", publicKeys: [KEY] });
+ * await shelf.track({ event: "view_item", item_id: "sku-1" });
+ * const { items } = await shelf.recommend({ slot: "home-top", count: 8 });
+ * requestIdleCallback(() => shelf.fineTune());
+ * ```
+ */
+export class Onshelf {
+  readonly #supervisor: Supervisor;
+  readonly #listeners = new Set<(what: Change) => void>();
+  readonly #onProgress: LoadOptions["onProgress"];
+  readonly #flush = () => this.#supervisor.flush();
+  readonly #flushHidden = () => {
+    if (document.visibilityState === "hidden") this.#supervisor.flush();
+  };
+
+  private constructor(options: LoadOptions) {
+    this.#onProgress = options.onProgress;
+    this.#supervisor = new Supervisor(toConfig(options), (note) => this.#onNote(note));
+  }
+
+  /**
+   * Starts the worker, fetches the model, verifies its signature and hashes, and brings back what
+   * was learned on earlier visits. The CPU serves as soon as this resolves.
+   *
+   * @throws OnshelfError `INVALID_REQUEST`, `NETWORK`, `ABORTED`, `MANIFEST_INVALID`,
+   *   `SIGNATURE_INVALID`, `UNTRUSTED_KEY`, `HASH_MISMATCH`, `FILE_TRUNCATED`, `FORMAT_TOO_NEW`,
+   *   `CATALOGUE_INVALID`
+   */
+  static async load(options: LoadOptions): Promise<Onshelf> {
+    const { signal } = options;
+    if (signal?.aborted) throw aborted(signal);
+    const shelf = new Onshelf(options);
+    // One listener for the whole of it: ending the worker makes whatever waits reject.
+    const onAbort = () => void shelf.#supervisor.dispose();
+    signal?.addEventListener("abort", onAbort);
+    try {
+      await shelf.#supervisor.start();
+      shelf.#supervisor.open();
+      if (options.device === "webgpu") await shelf.#tryGpu();
+      if (signal?.aborted) throw aborted(signal);
+    } catch (error) {
+      await shelf.#supervisor.dispose();
+      throw signal?.aborted ? aborted(signal) : error;
+    } finally {
+      signal?.removeEventListener("abort", onAbort);
+    }
+    window.addEventListener("pagehide", shelf.#flush);
+    document.addEventListener("visibilitychange", shelf.#flushHidden);
+    return shelf;
+  }
+
+  /**
+   * Adds an event to the session. Tell it of every click; it never leaves the device.
+   *
+   * @throws OnshelfError `INVALID_REQUEST`
+   */
+  async track(event: ShelfEvent): Promise<TrackResult> {
+    return this.#supervisor.call("track", [toEvent(event), Date.now()]);
+  }
+
+  /**
+   * Fills a shelf.
+   *
+   * @throws OnshelfError `INVALID_REQUEST`, `UNKNOWN_ITEM`, `NOT_FINITE`, `ABORTED`
+   */
+  async recommend(request: RecommendRequest): Promise<Shelf> {
+    return this.#supervisor.call("recommend", [toRequest(request), Date.now()], request.signal);
+  }
+
+  /**
+   * Learns from the session's newest click. Call it in idle time; requests for shelves that
+   * arrive meanwhile are answered between two steps.
+   *
+   * Resolves with `steps: 0` and a `reason` where learning is off or paused.
+   *
+   * @throws OnshelfError `INVALID_REQUEST`, `NOT_FINITE`, `ABORTED`
+   */
+  async fineTune(options: FineTuneOptions = {}): Promise<FineTuneReport> {
+    return this.#supervisor.call("fineTune", [toLimits(options)], options.signal);
+  }
+
+  /**
+   * Why an item has its score now.
+   *
+   * @throws OnshelfError `UNKNOWN_ITEM`, `INVALID_REQUEST`
+   */
+  async explain(item_id: string): Promise<Explanation> {
+    demand(typeof item_id === "string", "item_id must be a string");
+    return this.#supervisor.call("explain", [item_id]);
+  }
+
+  /** Everything onshelf holds and does on this device. */
+  async inspect(): Promise<Inspection> {
+    const inspection = await this.#supervisor.call("inspect", []);
+    return { ...inspection, worker_restarts: this.#supervisor.restarts };
+  }
+
+  /**
+   * Stops learning; a fine-tuning that runs ends after its step. The session still counts for
+   * the shelf. With `storage: "indexeddb"` the choice holds on later visits, until `resume`.
+   */
+  async pause(): Promise<void> {
+    await this.#setPaused(true);
+  }
+
+  /** Learns again. */
+  async resume(): Promise<void> {
+    await this.#setPaused(false);
+  }
+
+  /** What was learned and the session, as JSON for the shopper. */
+  async exportPersonal(): Promise<Blob> {
+    const json = await this.#supervisor.call("exportPersonal", []);
+    return new Blob([json], { type: "application/json" });
+  }
+
+  /**
+   * Deletes what was learned and the session, here, in storage and in the shop's other tabs. The
+   * choice to pause stays.
+   *
+   * @throws OnshelfError `STORAGE_UNAVAILABLE` where memory was emptied, but storage refused
+   */
+  async erase(): Promise<void> {
+    await this.#supervisor.call("erase", []);
+    this.#supervisor.config.verdict = null;
+    if (this.#remembers) rememberVerdict(null);
+  }
+
+  /**
+   * Moves to another device; the present one serves until the other has shown that it ranks the
+   * same. Resolves with the device that serves.
+   *
+   * @throws OnshelfError `DEVICE_UNAVAILABLE`, `INVALID_REQUEST`; `ABORTED` if another call chose
+   *   the other device meanwhile
+   */
+  async setDevice(device: DeviceKind): Promise<DeviceKind> {
+    demand(isDevice(device), "device must be cpu or webgpu");
+    return this.#supervisor.call("setDevice", [device]);
+  }
+
+  /** Writes what is not yet written, frees the model and ends the worker. May be called twice. */
+  async dispose(): Promise<void> {
+    window.removeEventListener("pagehide", this.#flush);
+    document.removeEventListener("visibilitychange", this.#flushHidden);
+    this.#listeners.clear();
+    await this.#supervisor.dispose();
+  }
+
+  /** As {@link dispose}, for `await using`. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.dispose();
+  }
+
+  /**
+   * Calls back after a change. `device` also comes once after a `load` with `device: "webgpu"`
+   * that had to stay on the CPU.
+   *
+   * @returns stops calling back
+   */
+  onChange(listener: (what: Change) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  get #remembers(): boolean {
+    return this.#supervisor.config.storage === "indexeddb";
+  }
+
+  async #setPaused(paused: boolean): Promise<void> {
+    await this.#supervisor.call(paused ? "pause" : "resume", []);
+    this.#supervisor.config.paused = paused;
+    if (this.#remembers) rememberPaused(paused);
+  }
+
+  async #tryGpu(): Promise<void> {
+    try {
+      await this.setDevice("webgpu");
+    } catch (error) {
+      if (error instanceof OnshelfError && error.code === "DISPOSED") throw error;
+      // The CPU serves. The page can only listen once it has been given this object.
+      setTimeout(() => this.#tell("device"), 0);
+    }
+  }
+
+  #onNote(note: Note | { note: "restarted" }): void {
+    const { config } = this.#supervisor;
+    switch (note.note) {
+      case "progress":
+        callBack(() => this.#onProgress?.(note.progress));
+        return;
+      case "verdict":
+        config.verdict = note.verdict;
+        if (this.#remembers) rememberVerdict(note.verdict);
+        return;
+      case "change":
+        // A new worker begins as this one is, whichever tab decided it.
+        if (note.what === "paused" || note.what === "resumed") {
+          config.paused = note.what === "paused";
+        }
+        this.#tell(note.what);
+        return;
+      case "restarted":
+        this.#tell("restarted");
+        return;
+      default:
+    }
+  }
+
+  #tell(what: Change): void {
+    for (const listener of [...this.#listeners]) callBack(() => listener(what));
+  }
+}
+
+/** The page's own fault must not stop onshelf, but must not be hidden either. */
+function callBack(call: () => void): void {
+  try {
+    call();
+  } catch (error) {
+    reportError(error);
+  }
+}

@@ -1,0 +1,144 @@
+/** Checks what the page passes in, and copies of it only what the worker should see. */
+
+import type { EngineRequest } from "./engine.js";
+import { fail } from "./errors.js";
+import { recallPaused, recallVerdict } from "./memory.js";
+import type { LoadConfig } from "./protocol.js";
+import type {
+  DeviceKind,
+  FineTuneOptions,
+  LoadOptions,
+  RecommendRequest,
+  ShelfEvent,
+} from "./types.js";
+
+/** More steps than this in one call would be a training run, not a reaction to a click. */
+const MAX_STEPS = 64;
+
+/**
+ * The worker's configuration from the page's options.
+ *
+ * @throws OnshelfError `INVALID_REQUEST`
+ */
+export function toConfig(options: LoadOptions): LoadConfig {
+  if (typeof Worker === "undefined" || typeof document === "undefined") {
+    throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
+  }
+  const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
+  demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
+  demand(storage === "indexeddb" || storage === "none", "storage must be indexeddb or none");
+  demand(
+    Array.isArray(publicKeys) &&
+      publicKeys.length > 0 &&
+      publicKeys.every((key) => typeof key === "string"),
+    "publicKeys must hold at least one key",
+  );
+  const remembers = storage === "indexeddb";
+  return {
+    model: toAddress(options.model, document.baseURI, "model"),
+    publicKeys: [...publicKeys],
+    assets: toFolder(
+      options.assets === undefined
+        ? new URL("./", import.meta.url).href
+        : toAddress(options.assets, document.baseURI, "assets"),
+    ),
+    device,
+    storage,
+    learning,
+    paused: remembers && recallPaused(),
+    verdict: remembers ? recallVerdict() : null,
+    restore: remembers,
+    snapshot: null,
+    events: [],
+  };
+}
+
+/** Whether this is a {@link DeviceKind}. */
+export function isDevice(value: unknown): value is DeviceKind {
+  return value === "cpu" || value === "webgpu";
+}
+
+/**
+ * The event without anything that is not part of it: pages pass on objects that carry more.
+ *
+ * @throws OnshelfError `INVALID_REQUEST`
+ */
+export function toEvent(event: ShelfEvent): ShelfEvent {
+  demand(typeof event === "object" && event !== null, "track needs an event");
+  demand(typeof event.event === "string", "event must be a string");
+  return pick(event, ["event", "item_id", "search_term", "dwell_ms", "shelf_id"]);
+}
+
+/**
+ * The request without its signal.
+ *
+ * @throws OnshelfError `INVALID_REQUEST`
+ */
+export function toRequest(request: RecommendRequest): EngineRequest {
+  demand(typeof request === "object" && request !== null, "recommend needs a request");
+  demand(typeof request.slot === "string" && request.slot !== "", "slot must name a place");
+  for (const name of ["count", "max_per_category"] as const) {
+    const value = request[name];
+    demand(
+      value === undefined || (Number.isInteger(value) && value >= 1),
+      `${name} must be a whole number, 1 or more`,
+    );
+  }
+  const copy: EngineRequest = pick(request, [
+    "slot",
+    "kind",
+    "item_id",
+    "count",
+    "candidates",
+    "max_per_category",
+  ]);
+  if (request.filter !== undefined) {
+    copy.filter = pick(request.filter, [
+      "category",
+      "brand",
+      "in_stock",
+      "price_min",
+      "price_max",
+      "exclude",
+    ]);
+  }
+  return copy;
+}
+
+/**
+ * Steps and budget with their defaults.
+ *
+ * @throws OnshelfError `INVALID_REQUEST`
+ */
+export function toLimits(options: FineTuneOptions): { steps: number; budget_ms: number } {
+  const { steps = 4, budget_ms = 200 } = options;
+  demand(
+    Number.isInteger(steps) && steps >= 1 && steps <= MAX_STEPS,
+    `steps must be a whole number, 1 to ${MAX_STEPS}`,
+  );
+  demand(budget_ms >= 0, "budget_ms must be 0 or more");
+  return { steps, budget_ms };
+}
+
+/** @throws OnshelfError `INVALID_REQUEST` with this message unless the condition holds */
+export function demand(condition: boolean, message: string): asserts condition {
+  if (!condition) throw fail("INVALID_REQUEST", message);
+}
+
+function toAddress(value: string | URL, base: string, name: string): string {
+  try {
+    return new URL(value, base).href;
+  } catch (cause) {
+    throw fail("INVALID_REQUEST", `${name} must be an address`, cause);
+  }
+}
+
+/** Without the slash at the end, addresses of files would be made beside the folder. */
+function toFolder(address: string): string {
+  return address.endsWith("/") ? address : `${address}/`;
+}
+
+function pick<T extends object, K extends keyof T>(from: T, keys: readonly K[]): Pick<T, K> {
+  const entries = keys.filter((key) => from[key] !== undefined).map((key) => [key, from[key]]);
+  return Object.fromEntries(entries) as Pick<T, K>;
+}

@@ -102,6 +102,17 @@ suite.test("stored bytes that kill the engine do not lock the shopper out", asyn
   assert.equal(got.inspection.worker_restarts, 1);
 });
 
+suite.test("a crash right after erase does not bring back what was erased", async ({ page }) => {
+  const got = await withShelf(page, "panic_on=exportAfterErase&times=1", async (t) => {
+    await t.click(1);
+    await t.shelf.fineTune();
+    await t.shelf.erase();
+    await t.until(() => t.changes.includes("restarted"));
+    return t.shelf.inspect();
+  });
+  assert.deepEqual([got.session, got.steps, got.worker_restarts], [[], 0, 1]);
+});
+
 suite.test("loading that crashes twice says so; its errors keep their codes", async ({ page }) => {
   const codes = await page.run(async () => {
     const codes = [];

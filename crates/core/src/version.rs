@@ -118,6 +118,9 @@ pub struct StudentShape {
     pub adapter_rank: usize,
     /// Softmax temperature: scores are divided by it.
     pub temperature: f32,
+    /// Whether it was trained on times between clicks; if not, they are not read.
+    #[serde(default)]
+    pub times: bool,
 }
 
 /// How a device fine-tunes; chosen with the model, on validation data.
@@ -400,7 +403,7 @@ mod tests {
             name: "shop".into(),
             created: 1,
             previous: None,
-            student: StudentShape { dim: 8, blocks: 1, heads: 2, hidden: 16, max_len: 20, subspaces: 4, adapter_rank: 2, temperature: 0.07 },
+            student: StudentShape { dim: 8, blocks: 1, heads: 2, hidden: 16, max_len: 20, subspaces: 4, adapter_rank: 2, temperature: 0.07, times: true },
             fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 64, proximal: 0.1 },
             items: 3,
             files: vec![FileEntry::describe(Role::Weights, b"weights", "safetensors")],

@@ -25,7 +25,15 @@ pub enum ModelError {
         /// At which step, from 0.
         step: u64,
     },
-    /// Saved personal state cannot be read.
-    #[error("personal state: {0}")]
+    /// State or parts do not fit together, or cannot be read.
+    #[error("{0}")]
     State(String),
+    /// Saved personal state of a newer onshelf.
+    #[error("personal state has format {found}, this build reads up to {known}; update onshelf")]
+    StateTooNew {
+        /// Its format.
+        found: u32,
+        /// The newest known one.
+        known: u32,
+    },
 }

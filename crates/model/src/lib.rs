@@ -10,6 +10,7 @@ pub mod encoder;
 pub mod error;
 pub mod personal;
 pub mod quantise;
+pub mod shopper;
 pub mod student;
 #[cfg(feature = "training")]
 pub mod training;

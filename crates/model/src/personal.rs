@@ -84,12 +84,14 @@ impl std::fmt::Debug for Personal {
 /// What the steps on one click did.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tuned {
-    /// Steps that were kept.
+    /// Optimiser steps.
     pub steps: u32,
     /// Mean loss on the session before the first step, nats a click.
     pub loss_before: f64,
     /// Mean loss after the last step.
     pub loss_after: f64,
+    /// Whether the steps were kept.
+    pub kept: bool,
 }
 
 /// One session's training rows, frozen while its steps run.
@@ -168,6 +170,15 @@ impl Personal {
             return Err(ModelError::NotFinite { what: "parameter", step });
         }
         Ok(loss)
+    }
+
+    /// The mean loss on a lesson now (nats a click), without learning.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub async fn loss(&self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
+        let sample = Sample::draw(student, &lesson.targets, config.negatives, self.seed ^ self.steps);
+        Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
     }
 
     /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, in one read from the device.

@@ -135,7 +135,7 @@ pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn
     let data = Dataset::load(data_dir)?;
     let dataset = dataset_hash(data_dir)?;
     let corpus = corpus(&data, options)?;
-    let shape = shape(options);
+    let shape = shape(options, data.sessions.has_times());
     let device = Device::flex();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut stepper = Stepper::new(encoder::init(&shape, &mut rng), shape.clone(), &device);
@@ -173,7 +173,7 @@ pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn
             metrics.mrr_20 * 100.0
         ));
     }
-    finish(out, options, dataset, &corpus, stepper, items, done.seconds, progress)
+    finish(out, options, shape, dataset, &corpus, stepper, items, done.seconds, progress)
 }
 
 fn corpus(data: &Dataset, options: &TrainOptions) -> Result<Corpus> {
@@ -183,7 +183,7 @@ fn corpus(data: &Dataset, options: &TrainOptions) -> Result<Corpus> {
     )
 }
 
-fn shape(options: &TrainOptions) -> StudentShape {
+fn shape(options: &TrainOptions, times: bool) -> StudentShape {
     StudentShape {
         dim: options.dim,
         blocks: options.blocks,
@@ -193,6 +193,7 @@ fn shape(options: &TrainOptions) -> StudentShape {
         subspaces: 1,
         adapter_rank: 1,
         temperature: options.temperature,
+        times,
     }
 }
 
@@ -270,6 +271,7 @@ fn write_checkpoint(out: &Path, info: &CheckpointInfo, stepper: &Stepper, items:
 fn finish(
     out: &Path,
     options: &TrainOptions,
+    shape: StudentShape,
     dataset: String,
     corpus: &Corpus,
     stepper: Stepper,
@@ -277,7 +279,6 @@ fn finish(
     seconds: f64,
     progress: &dyn Progress,
 ) -> Result<TeacherInfo> {
-    let shape = shape(options);
     let device = Device::flex();
     let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
     let network = Network::new(&weights, &shape, corpus.items, &device)?;

@@ -8,7 +8,7 @@
  * | `trap_item=ID` | … throws a WebAssembly.RuntimeError |
  * | `hang_item=ID` | … never returns |
  * | `times=N` | only the first N of those, over all workers of one server (default: always) |
- * | `panic_on=METHOD` | load, restore, save, fineTune or recommend throws with code PANIC (`times`) |
+ * | `panic_on=METHOD` | load, restore, save, fineTune, recommend or exportAfterErase throws PANIC (`times`) |
  * | `load_error=CODE` | load throws this code |
  * | `storage=full`, `storage=unavailable` | save (and restore, erase where unavailable) throws |
  * | `restore=CODE` | restore throws this code |
@@ -80,6 +80,7 @@ export function fakeEngine(kind) {
     #switches = new URLSearchParams();
     #busy = false;
     #calls = 0;
+    #erased = false;
     #state = { session: [], steps: 0, weights: {} };
 
     static async create() {
@@ -191,7 +192,10 @@ export function fakeEngine(kind) {
     }
 
     exportState() {
-      return this.#aloneNow(() => encoder.encode(JSON.stringify(this.#state)));
+      return this.#aloneNow(() => {
+        if (this.#erased) this.#maybePanic("exportAfterErase");
+        return encoder.encode(JSON.stringify(this.#state));
+      });
     }
 
     importState(bytes) {
@@ -234,6 +238,7 @@ export function fakeEngine(kind) {
         this.#demandStorage();
         await stored("readwrite", (store) => store.delete("personal"));
         this.#state = { session: [], steps: 0, weights: {} };
+        this.#erased = true;
       });
     }
 

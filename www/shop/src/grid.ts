@@ -77,7 +77,7 @@ export class Grid {
     this.#state.textContent = this.#describe(order.length);
     this.#empty.hidden = order.length > 0;
     this.#more.hidden = left <= 0;
-    this.#more.textContent = t.showMore(Math.min(left, PAGE));
+    if (left > 0) this.#more.textContent = t.showMore(Math.min(left, PAGE));
     return this.#list.show(order.slice(0, this.#shown), animate);
   }
 

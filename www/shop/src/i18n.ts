@@ -39,7 +39,7 @@ export const en = {
   isNew: "new",
 
   why: "Why this?",
-  whyFor: (name: string) => `Why is ${name} shown?`,
+  whyFor: (name: string) => `Why this? ${name}`,
   whyTitle: "Why this product?",
   whyIntro: "These clicks of yours, kept on this device, counted most:",
   whyNone: "None of your clicks counts for it yet. It is shown because many shoppers like it.",

@@ -6,6 +6,8 @@ import * as wear from "./wear.ts";
 
 /** Words that name a silhouette; the first line that fits wins, so the narrower words stand first. */
 const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
+  [/\b(dog|cat|pet) beds?\b/, home.cushion],
+  [/\b(pet|dog|cat|bird feeder)s?\b/, play.petBowl],
   [/\b(headphone|headset)/, things.headphones],
   [/\b(earbud|earphone|in-ear)/, things.earbuds],
   [/\b(speaker|soundbar|audio|radio|hi-?fi)/, things.speaker],
@@ -27,7 +29,7 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(sofa|couch|armchair|bed\b|beds|bedroom|mattress)/, home.sofa],
   [/\b(chair|stool|seat|bench)/, home.chair],
   [/\b(tables?\b(?! tennis)|desks?\b|sideboard|shelv|shelf|cabinet|furniture|bookcase)/, home.table],
-  [/\b(pan|pans|skillet|frying|wok|grill|barbecue|bbq|stove)\b/, home.pan],
+  [/\b(pan|pans|skillet|frying|wok|grills?|barbecue|bbq|stoves?)\b/, home.pan],
   [/\b(pot|pots|cookware|casserole|kettle|saucepan)\b/, home.pot],
   [/\b(bowl|plate|dish|tableware|dinnerware|bakeware|baking)/, home.bowl],
   [/\b(knife|knives|cutlery|utensil|spoon|kitchen tool|gadget)/, home.utensils],
@@ -36,9 +38,9 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(clock|alarm)/, home.clock],
   [/\b(vase|flower|ceramic)/, home.vase],
   [/\b(candle|scent|diffuser|incense)/, home.candle],
-  [/\b(frame|poster|print|wall art|mirror|picture book)/, home.frame],
+  [/\b(picture books?)/, things.book],
+  [/\b(frame|poster|print|wall art|mirror)/, home.frame],
   [/\b(storage|box|boxes|basket|organi[sz]er|bin)\b/, home.box],
-  [/\b(pet|dog|cat|bird feeder)s?\b/, play.petBowl],
   [/\b(boot|boots|wellington|hiking shoe)/, wear.boot],
   [/\b(sandal|flip-?flop|slipper|clog)/, wear.sandal],
   [/\b(sneaker|shoe|trainer|footwear|runner|loafer|heel)/, wear.sneaker],
@@ -77,7 +79,7 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(board game|card game|game|dice)/, play.dice],
   [/\b(craft|arts?\b|drawing|colou?ring|paint|creative)/, play.palette],
   [/\b(map|compass|hik|trek|trail)/, play.mountain],
-  [/\b(novel|book|comic|fiction|poetry|cookbook|biograph|story|stories|textbook|guide|histor|crime|fantasy|romance|science)/, things.book],
+  [/\b(novel|books?\b|comic|fiction|poetry|cookbook|biograph|story|stories|textbook|guide|histor|crime|fantasy|romance|science)/, things.book],
 ];
 
 /** When no word fits: one picture a department. */

@@ -15,9 +15,9 @@ export const boot: Shape = (ink) => ({
 });
 
 export const sandal: Shape = (ink) => ({
-  under: `<path d="M30 134q60 4 140 0 6 22-12 22H44q-16 0-14-22z" fill="${ink.wood}"/>`,
-  body: `<path d="M92 134q4-44 34-46 30 6 34 46zM36 134q-2-40 22-44l10 8-12 36z"/>`,
-  over: `<path d="M62 104q20 4 40 0" stroke="${ink.dark}" stroke-width="8" fill="none" stroke-linecap="round"/><circle cx="126" cy="108" r="7" fill="${ink.gold}"/>`,
+  under: `<path d="M50 140q-8-44 26-52l34 26" fill="none" stroke="${ink.dark}" stroke-width="10" stroke-linecap="round" stroke-linejoin="round"/>`,
+  body: `<path d="M88 140q4-42 40-46 34 4 42 42z"/>`,
+  over: `<path d="M28 136q72 8 148-4 4 24-14 24H44q-16 0-16-20z" fill="${ink.wood}"/><path d="M30 148q70 8 142-2" fill="none" stroke="#fff" stroke-width="3" opacity=".45"/><circle cx="76" cy="90" r="7" fill="${ink.gold}"/>`,
 });
 
 export const backpack: Shape = (ink) => ({

@@ -1,0 +1,343 @@
+//! One shopper on one device: the session, the personal model, and the shelves they give.
+//!
+//! This is everything the browser module does, without a browser: times and seeds come in as
+//! arguments, bytes go in and out. Native tests and the browser run the same code.
+
+mod explain;
+mod request;
+mod state;
+
+use onshelf_core::catalogue::Catalogue;
+use onshelf_core::event::{Click, EventKind};
+use onshelf_core::quality::{Gate, Rules};
+use onshelf_core::rank::{cap_per_group, top_k};
+use onshelf_core::version::Manifest;
+use onshelf_core::weights::Weights;
+
+use crate::encoder::gap_bucket;
+use crate::error::ModelError;
+use crate::personal::{Lesson, Personal, Tuned, loss_of};
+use crate::student::{SessionInput, Student};
+use burn::tensor::Device;
+
+pub use explain::{Explanation, Share};
+pub use request::{COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError};
+pub use state::Restored;
+
+/// Clicks of a session that are kept; older ones are forgotten.
+pub const SESSION_LIMIT: usize = 100;
+/// Without a click for so long (30 minutes), the next one begins a new session.
+pub const SESSION_GAP_MS: i64 = 30 * 60 * 1000;
+/// A step that raises the loss by more (nats a click) is undone.
+const WORSE: f64 = 0.5;
+
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tracked {
+    /// It is part of the session.
+    Accepted,
+    /// It was left out; the reason is a stable word.
+    LeftOut(&'static str),
+}
+
+/// A shopper's whole state beside a loaded model version.
+pub struct Shopper {
+    version: String,
+    manifest: Manifest,
+    catalogue: Catalogue,
+    student: Student,
+    gate: Gate,
+    clicks: Vec<Click>,
+    personal: Personal,
+    /// Clicks of this session that the guard has compared.
+    judged: usize,
+    /// Session vectors of the clicks as they are now, `[positions, dim]`.
+    encoded: Option<Vec<f32>>,
+    seed: u64,
+    lut: Vec<f32>,
+    scores: Vec<f32>,
+}
+
+impl std::fmt::Debug for Shopper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shopper(version {}, {} clicks)", self.version, self.clicks.len())
+    }
+}
+
+impl Shopper {
+    /// Starts with an empty session. `gpu` says whether `device` is one.
+    ///
+    /// # Errors
+    /// [`ModelError`] where the weights do not fit the manifest, or catalogue and table disagree.
+    pub fn new(
+        version: String,
+        manifest: Manifest,
+        catalogue: Catalogue,
+        weights: &Weights,
+        device: &Device,
+        gpu: bool,
+        seed: u64,
+    ) -> Result<Self, ModelError> {
+        let student = Student::new(weights, &manifest.student, device, gpu)?;
+        let (items, rows) = (catalogue.len(), student.table().items());
+        if items != rows {
+            return Err(ModelError::State(format!(
+                "the catalogue has {items} items, the item table {rows}; export the model version again"
+            )));
+        }
+        let personal = Personal::new(&student, seed);
+        Ok(Self {
+            version,
+            manifest,
+            catalogue,
+            student,
+            gate: Gate::new(Rules::default()),
+            clicks: Vec::new(),
+            personal,
+            judged: 0,
+            encoded: None,
+            seed,
+            lut: Vec::new(),
+            scores: Vec::new(),
+        })
+    }
+
+    /// The model version's name.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The items.
+    #[must_use]
+    pub fn catalogue(&self) -> &Catalogue {
+        &self.catalogue
+    }
+
+    /// The student.
+    #[must_use]
+    pub fn student(&self) -> &Student {
+        &self.student
+    }
+
+    /// The clicks of the session, oldest first.
+    #[must_use]
+    pub fn clicks(&self) -> &[Click] {
+        &self.clicks
+    }
+
+    /// What was learned from this shopper.
+    #[must_use]
+    pub fn personal(&self) -> &Personal {
+        &self.personal
+    }
+
+    /// Steps that the manifest asks for after a click.
+    #[must_use]
+    pub fn steps_per_click(&self) -> usize {
+        self.manifest.fine_tune.steps_per_click
+    }
+
+    /// Whether shelves follow the personal model now.
+    #[must_use]
+    pub fn is_personal(&self) -> bool {
+        self.personal.steps > 0 && self.personal.guard.trusts_personal()
+    }
+
+    /// Takes an event into the session, or says why not.
+    pub fn track(&mut self, item_id: &str, kind: EventKind, dwell_ms: Option<u32>, now_ms: i64) -> Tracked {
+        if !kind.names_item() {
+            return Tracked::LeftOut("not_an_item_event");
+        }
+        let Some(item) = self.catalogue.index_of(item_id) else { return Tracked::LeftOut("unknown_item") };
+        let click = Click { item, kind, at_ms: Some(now_ms), dwell_ms };
+        if let Some(reason) = self.gate.judge(&click).reason() {
+            return Tracked::LeftOut(reason.as_str());
+        }
+        let last = self.clicks.last().and_then(|c| c.at_ms);
+        if last.is_some_and(|then| now_ms.saturating_sub(then) > SESSION_GAP_MS) {
+            self.clicks.clear();
+            self.judged = 0;
+        }
+        if self.clicks.len() == SESSION_LIMIT {
+            self.clicks.remove(0);
+            self.judged = self.judged.saturating_sub(1);
+        }
+        self.clicks.push(click);
+        self.encoded = None;
+        Tracked::Accepted
+    }
+
+    /// The session as the student reads it.
+    fn input(&self) -> SessionInput {
+        let mut input = SessionInput::default();
+        let mut before: Option<i64> = None;
+        for click in &self.clicks {
+            input.items.push(click.item);
+            input.kinds.push(click.kind.code());
+            // A clock that goes backwards counts as no time at all.
+            input.gaps.push(gap_bucket(click.at_ms.zip(before).map(|(now, then)| now.saturating_sub(then).max(0))));
+            before = click.at_ms;
+        }
+        // A model trained on a log without times knows no gaps but "unknown".
+        if !self.manifest.student.times {
+            input.gaps.fill(0);
+        }
+        input
+    }
+
+    /// Session vectors of the clicks as they are now.
+    async fn encode(&mut self) -> Result<&[f32], ModelError> {
+        if self.encoded.is_none() {
+            let vectors = self.student.encode(&self.input()).await?;
+            self.encoded = Some(vectors);
+        }
+        Ok(self.encoded.as_deref().unwrap_or_default())
+    }
+
+    /// The newest session vector; zeros before the first click.
+    async fn newest(&mut self) -> Result<Vec<f32>, ModelError> {
+        let dim = self.manifest.student.dim;
+        let vectors = self.encode().await?;
+        Ok(match vectors.len() {
+            0 => vec![0.0; dim],
+            n => vectors[n - dim..].to_vec(),
+        })
+    }
+
+    /// The query that shelves follow for a session vector.
+    fn query(&self, session: &[f32]) -> Vec<f32> {
+        if self.is_personal() { self.personal.query(session) } else { self.shipped_query(session) }
+    }
+
+    fn shipped_query(&self, session: &[f32]) -> Vec<f32> {
+        self.student.base().apply(session, None)
+    }
+
+    /// Ranks a shelf.
+    ///
+    /// # Errors
+    /// [`RequestError`] where the request cannot be met, with the remedy.
+    pub async fn recommend(&mut self, request: &Request) -> Result<Vec<Listed>, RequestError> {
+        let filter = request.check(&self.catalogue)?;
+        if request.kind == Kind::Continue {
+            return Ok(self.recent(request, &filter));
+        }
+        let query = self.query_of(request).await?;
+        let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
+        let scored = self.student.score(&query, &mut lut, &mut scores).await;
+        (self.lut, self.scores) = (lut, scores);
+        scored?;
+        let catalogue = &self.catalogue;
+        let own = if request.kind == Kind::Similar { filter.item } else { None };
+        let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
+        let ranked = top_k(&self.scores, wanted, |i| Some(i) != own && filter.allows(catalogue, i));
+        let kept = cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
+        Ok(self.listed(&kept))
+    }
+
+    async fn query_of(&mut self, request: &Request) -> Result<Vec<f32>, RequestError> {
+        let dim = self.manifest.student.dim;
+        Ok(match request.kind {
+            Kind::Popular => vec![0.0; dim],
+            Kind::Similar => {
+                let mut vector = Vec::with_capacity(dim);
+                let item = request.item_id.as_deref().and_then(|id| self.catalogue.index_of(id)).unwrap_or(0);
+                self.student.table().push_vector(item, &mut vector);
+                let norm = (vector.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
+                vector.iter_mut().for_each(|x| *x /= norm);
+                vector
+            }
+            Kind::ForYou | Kind::Continue => {
+                let session = self.newest().await?;
+                self.query(&session)
+            }
+        })
+    }
+
+    /// The items of the session, newest first, each once.
+    fn recent(&self, request: &Request, filter: &request::Checked) -> Vec<Listed> {
+        let mut seen = Vec::new();
+        for click in self.clicks.iter().rev() {
+            if seen.len() < request.count && !seen.contains(&click.item) && filter.allows(&self.catalogue, click.item) {
+                seen.push(click.item);
+            }
+        }
+        let ranked: Vec<(u32, f32)> = seen.iter().enumerate().map(|(rank, &i)| (i, 1.0 / (rank + 1) as f32)).collect();
+        self.listed(&ranked)
+    }
+
+    fn listed(&self, ranked: &[(u32, f32)]) -> Vec<Listed> {
+        ranked
+            .iter()
+            .map(|&(item, score)| Listed { item_id: self.catalogue.id(item).unwrap_or_default().to_owned(), score })
+            .collect()
+    }
+
+    /// Learns from the session: `steps` optimiser steps, of which the newest click counts most.
+    /// `None` where the session has fewer than two clicks. A step that makes things worse is undone.
+    ///
+    /// # Errors
+    /// [`ModelError`]; what was learned before is kept.
+    pub async fn fine_tune(&mut self, steps: usize) -> Result<Option<Tuned>, ModelError> {
+        let dim = self.manifest.student.dim;
+        let items: Vec<u32> = self.clicks.iter().map(|c| c.item).collect();
+        let vectors = self.encode().await?.to_vec();
+        let Some(lesson) = Lesson::new(&vectors, &items, dim) else { return Ok(None) };
+        self.judge(&vectors, &items).await?;
+        let before = self.personal.clone();
+        let config = self.manifest.fine_tune.clone();
+        let mut losses = Vec::with_capacity(steps + 1);
+        for _ in 0..steps {
+            match self.personal.step(&self.student, &lesson, &config).await {
+                Ok(loss) => losses.push(loss),
+                Err(error) => {
+                    self.personal = before;
+                    return Err(error);
+                }
+            }
+        }
+        let after = self.personal.loss(&self.student, &lesson, &config).await?;
+        let first = losses.first().copied().unwrap_or(after);
+        let kept = after.is_finite() && after <= first + WORSE;
+        if !kept {
+            let guard = self.personal.guard;
+            self.personal = before;
+            self.personal.guard = guard;
+        }
+        Ok(Some(Tuned { steps: steps as u32, loss_before: first, loss_after: after, kept }))
+    }
+
+    /// Compares both models on the clicks that were not compared yet, before they are learned from.
+    async fn judge(&mut self, vectors: &[f32], items: &[u32]) -> Result<(), ModelError> {
+        let dim = self.manifest.student.dim;
+        let positions = vectors.len() / dim;
+        let first = items.len() - positions;
+        // At most three at a time: after a burst of clicks the newest tell enough.
+        let from = self.judged.max(first + 1).max(items.len().saturating_sub(3));
+        for at in from..items.len() {
+            let session = &vectors[(at - 1 - first) * dim..(at - first) * dim];
+            let (shipped, personal) = (self.shipped_query(session), self.personal.query(session));
+            let mut losses = [0.0; 2];
+            for (loss, query) in losses.iter_mut().zip([shipped, personal]) {
+                let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
+                let scored = self.student.score(&query, &mut lut, &mut scores).await;
+                *loss = loss_of(&scores, items[at]);
+                (self.lut, self.scores) = (lut, scores);
+                scored?;
+            }
+            self.personal.guard.note(losses[0], losses[1]);
+        }
+        self.judged = items.len();
+        Ok(())
+    }
+
+    /// Forgets everything learned and the session.
+    pub fn erase(&mut self) {
+        self.clicks.clear();
+        self.encoded = None;
+        self.judged = 0;
+        self.gate = Gate::new(Rules::default());
+        self.personal = Personal::new(&self.student, self.seed);
+    }
+}

@@ -1,0 +1,95 @@
+//! Why an item stands where it stands, and what was learned.
+
+use super::{RequestError, Shopper};
+use crate::error::ModelError;
+
+/// What one past click adds to an item's score.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Share {
+    /// The clicked item, the shop's id.
+    pub item_id: String,
+    /// Position in the session, 0 is the oldest that is read.
+    pub position: usize,
+    /// Score with the click less score without it (logits).
+    pub contribution: f32,
+}
+
+/// Why an item is recommended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// Its score now (logit).
+    pub score: f32,
+    /// Each click's share, largest first.
+    pub because: Vec<Share>,
+    /// What personal learning adds (logits).
+    pub personal: f32,
+}
+
+impl Shopper {
+    /// Which past clicks an item's score rests on: each is left out in turn.
+    ///
+    /// # Errors
+    /// [`RequestError::UnknownItem`] or a model's error.
+    pub async fn explain(&mut self, item_id: &str) -> Result<Explanation, RequestError> {
+        let item = self.catalogue.index_of(item_id).ok_or_else(|| RequestError::UnknownItem(item_id.to_owned()))?;
+        let dim = self.manifest.student.dim;
+        let newest = self.newest().await?;
+        let score = self.score_of(item, &self.query(&newest));
+        let shipped = self.score_of(item, &self.shipped_query(&newest));
+        let input = self.input().last(self.manifest.student.max_len);
+        let without: Vec<_> = (0..input.items.len()).map(|at| input.without(at)).collect();
+        let mut because = Vec::with_capacity(without.len());
+        if !without.is_empty() {
+            let mut vectors = self.student.encode_last(&without).await?;
+            vectors.resize(without.len() * dim, 0.0);
+            for (at, session) in vectors.chunks_exact(dim).enumerate() {
+                let contribution = score - self.score_of(item, &self.query(session));
+                let item_id = self.catalogue.id(input.items[at]).unwrap_or_default().to_owned();
+                because.push(Share { item_id, position: at, contribution });
+            }
+        }
+        because.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+        Ok(Explanation { score, because, personal: if self.is_personal() { score - shipped } else { 0.0 } })
+    }
+
+    fn score_of(&self, item: u32, query: &[f32]) -> f32 {
+        let temperature = self.manifest.student.temperature;
+        let scaled: Vec<f32> = query.iter().map(|x| x / temperature).collect();
+        self.student.table().score_one(&scaled, item).unwrap_or(f32::NEG_INFINITY)
+    }
+
+    /// The categories that personal learning lifts most, with the mean lift of their items
+    /// (logits), best first. Empty where nothing was learned or no categories are known.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub async fn learned(&mut self, limit: usize) -> Result<Vec<(String, f32)>, ModelError> {
+        if self.personal.steps == 0 || self.catalogue.category_codes() <= 1 {
+            return Ok(Vec::new());
+        }
+        let newest = self.newest().await?;
+        let temperature = self.manifest.student.temperature;
+        let (personal, shipped) = (self.personal.query(&newest), self.shipped_query(&newest));
+        let change: Vec<f32> = personal.iter().zip(&shipped).map(|(p, s)| (p - s) / temperature).collect();
+        let table = self.student.table();
+        table.score_all(&change, &mut self.lut, &mut self.scores);
+        let mut sums = vec![(0.0_f32, 0_u32); self.catalogue.category_codes()];
+        for (item, score) in (1_u32..).zip(&self.scores) {
+            let slot = &mut sums[self.catalogue.category_code(item) as usize];
+            // The bias is part of every score, but not of a change.
+            slot.0 += score - table.bias_of(item);
+            slot.1 += 1;
+        }
+        let mut lifts: Vec<(String, f32)> = (0_u32..)
+            .zip(&sums)
+            .filter(|(_, (_, n))| *n > 0)
+            .filter_map(|(code, (sum, n))| {
+                let name = self.catalogue.category_of_code(code).last()?.clone();
+                Some((name, sum / *n as f32))
+            })
+            .collect();
+        lifts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        lifts.truncate(limit);
+        Ok(lifts)
+    }
+}

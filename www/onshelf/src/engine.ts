@@ -60,7 +60,7 @@ export interface Engine {
   recommend(request: EngineRequest, now_ms: number): Promise<EngineShelf>;
   fineTune(steps: number): Promise<EngineReport>;
   explain(item_id: string): Promise<Explanation>;
-  inspect(): EngineInspection;
+  inspect(): EngineInspection | Promise<EngineInspection>;
   exportState(): Uint8Array;
   importState(bytes: Uint8Array): void;
   exportReadable(): string;

@@ -207,7 +207,7 @@ export class Host {
     this.#paused ||= config.paused;
     const tabs = new Tabs(config, (what) => this.#fromOtherTab(what));
     this.#loaded = { config, facts, devices, saver, tabs, pristine };
-    if (cpu.inspect().session.length > 0) this.#considerGpu();
+    if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
     return facts;
   }
 

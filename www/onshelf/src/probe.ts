@@ -32,7 +32,7 @@ export async function probe(engine: Engine): Promise<ShelfItem[]> {
   const now = Date.now();
   const rank = async () =>
     (await engine.recommend({ slot: "onshelf-probe", kind: "for_you", count: 10 }, now)).items;
-  if (engine.inspect().session.length > 0) return rank();
+  if ((await engine.inspect()).session.length > 0) return rank();
   const before = engine.exportState();
   const popular = await engine.recommend({ slot: "onshelf-probe", kind: "popular", count: 1 }, now);
   const item = popular.items[0];

@@ -1,0 +1,363 @@
+#!/usr/bin/env bash
+# The one entry: everything a person or CI does with this repository. `./build.sh help` lists it.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+ROOT=$PWD
+
+CACHE=${ONSHELF_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/onshelf}
+TOOLS=$CACHE/tools
+DIST=$ROOT/dist
+DEMO=${ONSHELF_DEMO:-$ROOT/build/demo}
+TARGET=wasm32-unknown-unknown
+export PATH=$TOOLS/bin:$PATH
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
+
+# Budgets in bytes of brotli (quality 11): a module with the JavaScript that starts it.
+BUDGET_CPU=450000
+BUDGET_WEBGPU=2000000
+
+say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
+note() { printf '   %s\n' "$*" >&2; }
+die() { printf '\033[1;31monshelf: %s\033[0m\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+help() {
+  cat <<'TEXT'
+./build.sh COMMAND
+
+  setup     install what is missing: system packages, the wasm32 library, tools, npm packages
+  build     both WebAssembly modules, the npm package and the demo shop, into dist/
+  demo      build, train on a simulated shop (once), and serve the shop at a local address
+  train     only the training of the demo: simulate, prepare, train, distill, export
+  test      check, then every test: Rust, and real browsers
+  check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
+  bench     ranking and learning in Chromium on a model version; quality on ../shared/data if there
+  size      bytes of the modules, raw, gzip and brotli; fails above the budget
+  clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
+  onshelf   the command line, e.g. `./build.sh onshelf inspect dist`
+
+Environment: ONSHELF_CACHE (compiled parts and tools), ONSHELF_DEMO (the demo's data), PORT,
+CHROMIUM, FIREFOX (browser programs), ONSHELF_WASM_STD=installed|rustup|debian (which wasm32
+standard library; default: the first that can be had).
+TEXT
+}
+
+# ---------------------------------------------------------------- set-up
+
+# Installs Debian packages where that is allowed; else says what to install.
+packages() {
+  local missing=()
+  for package in "$@"; do
+    dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
+  done
+  [ ${#missing[@]} -eq 0 ] && return 0
+  if ! have apt-get; then
+    note "not a Debian or Ubuntu system; please install the equivalents of: ${missing[*]}"
+    return 1
+  fi
+  local root=()
+  if [ "$(id -u)" -ne 0 ]; then
+    if have sudo && sudo -n true 2>/dev/null; then
+      root=(sudo -n)
+    else
+      note "no permission to install; please run: sudo apt-get install -y ${missing[*]}"
+      return 1
+    fi
+  fi
+  say "installing ${missing[*]}"
+  local log=$CACHE/apt.log
+  mkdir -p "$CACHE"
+  if ! { "${root[@]}" apt-get update -qq &&
+    "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"; } >"$log" 2>&1; then
+    tail -n 5 "$log" >&2
+    note "could not install ${missing[*]}; see $log"
+    return 1
+  fi
+}
+
+setup_base() {
+  have git || die "git is missing; install it (Debian: apt-get install git)"
+  have cargo || die "cargo is missing; install stable Rust from https://rustup.rs (1.95 or newer)"
+  local wanted found
+  wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+  found=$(rustc --version | cut -d' ' -f2)
+  [ "$(printf '%s\n' "$wanted" "$found" | sort -V | head -n 1)" = "$wanted" ] ||
+    die "rustc is $found, $wanted or newer is needed; run: rustup update stable"
+  have node || die "node is missing; install Node.js 20 or newer"
+  [ "$(node -p 'process.versions.node.split(".")[0]')" -ge 20 ] || die "node is $(node --version), 20 or newer is needed"
+  have cc || packages gcc libc6-dev || die "a C compiler is missing"
+}
+
+# Puts the way to build for wasm32 into WASM_CARGO (a command) and WASM_FLAGS.
+setup_wasm_std() {
+  local want=${ONSHELF_WASM_STD:-}
+  WASM_CARGO=(cargo) WASM_FLAGS=()
+  local dir
+  dir=$(rustc --print target-libdir --target $TARGET 2>/dev/null || true)
+  if [ "$want" = "" ] || [ "$want" = installed ]; then
+    if [ -d "$dir" ]; then return 0; fi
+    [ "$want" = "" ] || die "ONSHELF_WASM_STD=installed, but there is no $TARGET library in the toolchain"
+  fi
+  if [ "$want" = "" ] || [ "$want" = rustup ]; then
+    if have rustup && rustup target add $TARGET >&2; then return 0; fi
+    [ "$want" = "" ] || die "rustup could not add $TARGET"
+    note "rustup cannot add $TARGET here; trying Debian's packages"
+  fi
+  packages rustc-web cargo-web rust-web-src rust-web-llvm lld-22 ||
+    die "no standard library for $TARGET: run 'rustup target add $TARGET', or install Debian's rustc-web, cargo-web, rust-web-src, rust-web-llvm and lld-22"
+  WASM_CARGO=(env "PATH=/usr/bin:$PATH" RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 /usr/bin/cargo)
+  WASM_FLAGS=("-Zbuild-std=std,panic_abort")
+}
+
+# The version of a crate in the lock file.
+locked() {
+  awk -v name="\"$1\"" '$1 == "name" && $3 == name { found = 1 } found && $1 == "version" { gsub(/"/, "", $3); print $3; exit }' Cargo.lock
+}
+
+# Installs a cargo tool into the cache unless that version is there. Its own lock file is tried
+# first; where a registry lacks a version in it, the newest that fit are taken.
+cargo_tool() {
+  local crate=$1 version=$2 binary=$3
+  [ "$("$TOOLS/bin/$binary" --version 2>/dev/null | awk '{print $2}')" = "$version" ] && return 0
+  say "installing $crate $version (a few minutes, once)"
+  local log=$CACHE/$crate.log
+  mkdir -p "$CACHE"
+  CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" --locked >"$log" 2>&1 ||
+    CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" >"$log" 2>&1 ||
+    { tail -n 5 "$log" >&2; return 1; }
+  rm -rf "$CACHE/tools-build"
+}
+
+setup_npm() {
+  local stamp=node_modules/.package-lock.stamp
+  if ! cmp -s package-lock.json $stamp; then
+    say "installing npm packages"
+    npm ci --no-fund --no-audit >&2 || die "npm ci failed; is the npm registry reachable?"
+    cp package-lock.json $stamp
+  fi
+}
+
+setup_build() {
+  setup_base
+  setup_wasm_std
+  cargo_tool wasm-bindgen-cli "$(locked wasm-bindgen)" wasm-bindgen || die "wasm-bindgen-cli could not be installed"
+  setup_npm
+}
+
+setup_browsers() {
+  [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages chromium || note "tests in Chromium will be skipped"
+  [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || packages firefox-esr || note "tests in Firefox will be skipped"
+}
+
+setup() {
+  setup_build
+  setup_browsers
+  cargo_tool cargo-deny "$DENY" cargo-deny || note "cargo-deny is missing: the dependency audit will be skipped"
+}
+DENY=0.20.2
+
+# ---------------------------------------------------------------- building
+
+native() { CARGO_TARGET_DIR=$CACHE/native cargo "$@"; }
+
+onshelf_cli() {
+  native build --release --locked -p onshelf-trainer --bin onshelf >&2
+  "$CACHE/native/release/onshelf" "$@"
+}
+
+# One WebAssembly module into dist/onshelf. A module that did not change is not optimised again.
+build_module() {
+  local kind=$1
+  local features=(--no-default-features --features "$kind")
+  local out=$CACHE/wasm-$kind
+  say "building the $kind module"
+  CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET --lib -p onshelf "${features[@]}" >&2
+  local raw=$out/$TARGET/wasm/onshelf.wasm sum
+  sum=$(sha256sum "$raw" | cut -c1-64)
+  if [ "$(cat "$out/glue/$sum" 2>/dev/null || true)" != done ]; then
+    rm -rf "$out/glue"
+    wasm-bindgen --target web --no-typescript --out-dir "$out/glue" --out-name "onshelf_$kind" "$raw" >&2
+    say "optimising the $kind module"
+    npx --no-install wasm-opt -Oz --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int \
+      --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue \
+      --strip-debug --strip-producers --strip-target-features \
+      "$out/glue/onshelf_${kind}_bg.wasm" -o "$out/glue/small.wasm" >&2
+    mv "$out/glue/small.wasm" "$out/glue/onshelf_${kind}_bg.wasm"
+    npx --no-install esbuild "$out/glue/onshelf_$kind.js" --minify --format=esm --allow-overwrite \
+      --log-level=warning --outfile="$out/glue/onshelf_$kind.js" >&2
+    echo done >"$out/glue/$sum"
+  fi
+  mkdir -p "$DIST/onshelf"
+  cp "$out/glue/onshelf_$kind.js" "$out/glue/onshelf_${kind}_bg.wasm" "$DIST/onshelf/"
+}
+
+build_package() {
+  say "building the npm package and the demo shop"
+  local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
+  "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
+  "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
+  npx --no-install tsc -p www/onshelf/tsconfig.types.json
+  cp www/onshelf/package.json www/onshelf/README.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
+  mkdir -p "$DIST/shop"
+  "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
+  "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
+  cp www/shop/index.html "$DIST/shop/"
+}
+
+build() {
+  setup_build
+  build_module cpu
+  build_module webgpu
+  build_package
+}
+
+# ---------------------------------------------------------------- demo
+
+# Trains on the simulated shop, unless a model version is there already.
+train() {
+  setup_base
+  if [ -e "$DEMO/models/latest.json" ] && [ -e "$DEMO/products.json" ]; then
+    note "the demo's model is there already ($DEMO; remove it to train again)"
+    return 0
+  fi
+  say "simulating a shop and training its model (about three minutes)"
+  onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 28 --seed 7
+  onshelf_cli prepare --input "$DEMO/logs" --out "$DEMO/data" --period-days 7
+  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6 --dim 64
+  onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 3
+  cp "$DEMO/logs/products.json" "$DEMO/products.json"
+  onshelf_cli export --data "$DEMO/data" --student "$DEMO/student" --key "$DEMO/secret.key" --name demo --out "$DEMO/models"
+}
+
+demo() {
+  build
+  train
+  mkdir -p "$DEMO/site"
+  cp "$DEMO/products.json" "$DEMO/site/products.json"
+  say "the demo shop is ready; open the address below (Ctrl-C ends it)"
+  exec node www/serve.mjs --port "${PORT:-8080}" "/=$DIST/shop" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models" "/products.json=$DEMO/site"
+}
+
+# ---------------------------------------------------------------- checks and tests
+
+check() {
+  setup
+  say "formatting"
+  cargo fmt --all --check
+  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "*.json"
+  say "Clippy, native"
+  native clippy --release --locked --workspace --all-targets -- -D warnings
+  say "Clippy, wasm32 (blocking reads are banned there)"
+  for kind in cpu webgpu; do
+    CLIPPY_CONF_DIR=$ROOT/tests/clippy-wasm CARGO_TARGET_DIR=$CACHE/wasm-$kind "${WASM_CARGO[@]}" clippy "${WASM_FLAGS[@]}" \
+      --locked --profile wasm --target $TARGET --lib -p onshelf -p onshelf-model --no-default-features \
+      --features "onshelf/$kind" -- -D warnings
+  done
+  say "TypeScript"
+  npx --no-install tsc --noEmit -p www/onshelf
+  npx --no-install tsc --noEmit -p www/shop
+  audit
+}
+
+audit() {
+  say "dependency audit"
+  have cargo-deny || { note "SKIPPED: cargo-deny is not installed"; SKIPPED=$((SKIPPED + 1)); return 0; }
+  cargo-deny --locked check --hide-inclusion-graph licenses bans sources
+  if cargo-deny --locked check --hide-inclusion-graph advisories >"$CACHE/advisories.log" 2>&1; then
+    note "no known vulnerability"
+  elif grep -qiE "failed to (fetch|clone|open|load).*advisor|unable to (fetch|clone)|failed to prepare fetch|error sending request|IO error occurred|couldn.t (resolve|connect)" "$CACHE/advisories.log"; then
+    note "SKIPPED: the advisory database cannot be reached from here"
+    SKIPPED=$((SKIPPED + 1))
+  else
+    cat "$CACHE/advisories.log" >&2
+    die "the advisory check failed"
+  fi
+}
+
+PASSED=0 FAILED=0 SKIPPED=0
+
+# Adds up what cargo's test runner printed.
+count_rust() {
+  local sums
+  sums=$(awk '/^test result:/ { p += $4; f += $6; i += $8 } END { print p+0, f+0, i+0 }' "$1")
+  read -r p f s <<<"$sums"
+  PASSED=$((PASSED + p)) FAILED=$((FAILED + f)) SKIPPED=$((SKIPPED + s))
+}
+
+# Adds up what node's test runner printed.
+count_node() {
+  local number
+  for pair in pass:PASSED fail:FAILED skipped:SKIPPED cancelled:FAILED; do
+    number=$(sed -n "s/^# ${pair%%:*} \([0-9]*\)$/\1/p" "$1" | tail -n 1)
+    printf -v "${pair##*:}" '%s' "$((${!pair##*:} + ${number:-0}))"
+  done
+}
+
+run_tests() {
+  check
+  build_module cpu
+  build_module webgpu
+  build_package
+  size
+  say "Rust tests"
+  local log=$CACHE/test.log failed=0
+  native test --release --locked --workspace --no-fail-fast 2>&1 | tee "$log" || failed=1
+  count_rust "$log"
+  say "browser tests"
+  train_for_tests
+  node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
+  count_node "$log"
+  printf '\nonshelf: %d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
+  [ "$failed" -eq 0 ] && [ "$FAILED" -eq 0 ]
+}
+
+# A small simulated shop with its model, for browser tests.
+train_for_tests() {
+  local dir=$ROOT/build/test
+  export ONSHELF_TEST_MODEL=$dir
+  onshelf_cli --version >/dev/null
+  local sum
+  sum=$(sha256sum "$CACHE/native/release/onshelf" | cut -c1-64)
+  [ "$(cat "$dir/done" 2>/dev/null || true)" = "$sum" ] && return 0
+  say "training a small model for the browser tests"
+  rm -rf "$dir"
+  onshelf_cli simulate --out "$dir/logs" --products 600 --shoppers 1200 --days 28 --seed 3
+  onshelf_cli prepare --input "$dir/logs" --out "$dir/data" --period-days 7
+  onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period 2 --passes 3 --dim 32
+  onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student" --passes 2
+  onshelf_cli export --data "$dir/data" --student "$dir/student" --key "$dir/secret.key" --name test --out "$dir/models"
+  onshelf_cli evaluate --data "$dir/data" --student "$dir/student" --periods 3 --replay "$dir/replay.json" --replay-sessions 60 --replay-only
+  cp "$dir/logs/products.json" "$dir/products.json"
+  echo "$sum" >"$dir/done"
+}
+
+# ---------------------------------------------------------------- figures
+
+size() {
+  say "sizes"
+  [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_package; }
+  node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU"
+}
+
+bench() {
+  build
+  setup_browsers
+  say "ranking and learning in Chromium"
+  train_for_tests
+  node tests/bench/browser.mjs "$@"
+}
+
+clean() {
+  rm -rf "$DIST" "$ROOT/build"
+  [ "${1:-}" != --cache ] || rm -rf "$CACHE"
+}
+
+command=${1:-help}
+[ $# -eq 0 ] || shift
+case $command in
+  setup | build | demo | train | check | bench | size | clean) "$command" "$@" ;;
+  test) run_tests "$@" ;;
+  onshelf) setup_base; onshelf_cli "$@" ;;
+  help | -h | --help) help ;;
+  *) help >&2; die "unknown command $command" ;;
+esac

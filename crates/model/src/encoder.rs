@@ -31,6 +31,33 @@ pub fn gap_bucket(gap_ms: Option<i64>) -> u8 {
     }
 }
 
+/// Name of the tensor `[max_len]` that is added to the scores of the session's own items, by the
+/// number of clicks since each was last clicked. Session and items share one space, so the newest
+/// item would always rank first; whether people come back to it is learned here (RepeatNet, Ren et
+/// al., AAAI 2019, has the idea).
+pub const REPEAT: &str = "repeat";
+
+/// The session's items, each once, with the number of clicks since its last click (0: the newest).
+pub fn latest(prefix: &[u32]) -> impl Iterator<Item = (u32, usize)> + '_ {
+    let newer = move |back: usize, item: u32| prefix.iter().rev().take(back).any(|&i| i == item);
+    prefix
+        .iter()
+        .rev()
+        .copied()
+        .enumerate()
+        .filter(move |&(back, item)| item != 0 && !newer(back, item))
+        .map(|(back, item)| (item, back))
+}
+
+/// Adds `repeat` to the scores of the session's own items (`scores[i]` is item `i + 1`'s).
+pub fn boost_repeats(scores: &mut [f32], prefix: &[u32], repeat: &[f32]) {
+    for (item, back) in latest(prefix) {
+        if let (Some(score), Some(boost)) = (scores.get_mut(item as usize - 1), repeat.get(back)) {
+            *score += boost;
+        }
+    }
+}
+
 /// Names and shapes of the encoder's tensors.
 #[must_use]
 pub fn tensors(shape: &StudentShape) -> Vec<(String, Vec<usize>)> {
@@ -52,6 +79,7 @@ pub fn tensors(shape: &StudentShape) -> Vec<(String, Vec<usize>)> {
     list.push(("read.key".to_owned(), vec![d, d]));
     list.push(("read.distance".to_owned(), vec![1, len]));
     list.push(("read.mix".to_owned(), vec![d, d]));
+    list.push((REPEAT.to_owned(), vec![len]));
     list
 }
 
@@ -65,7 +93,7 @@ pub fn init(shape: &StudentShape, rng: &mut impl Rng) -> Weights {
         } else if name.contains("distance") {
             // A mild preference for recent clicks, as ALiBi (Press et al., ICLR 2022).
             (0..n).map(|i| -0.2 * (i % shape.max_len) as f32).collect()
-        } else if name.contains("bias") {
+        } else if name.contains("bias") || name == REPEAT {
             vec![0.0; n]
         } else {
             // Uniform with the variance of Glorot & Bengio (2010); outputs into the residual

@@ -99,8 +99,9 @@ pub struct Tuned {
 pub struct Lesson {
     /// Session vectors before the adapter, `[rows, dim]`.
     sessions: Vec<f32>,
-    /// The item clicked after each.
-    targets: Vec<u32>,
+    /// All clicks of those positions and the one after the last: row `r` saw `items[..=r]` and is
+    /// followed by `items[r + 1]`.
+    items: Vec<u32>,
 }
 
 impl Lesson {
@@ -110,13 +111,13 @@ impl Lesson {
     pub fn new(vectors: &[f32], items: &[u32], dim: usize) -> Option<Self> {
         let clicks = vectors.len() / dim.max(1);
         let items = &items[items.len().saturating_sub(clicks)..];
-        (clicks >= 2).then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), targets: items[1..].to_vec() })
+        (clicks >= 2).then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), items: items.to_vec() })
     }
 
     /// Number of training rows.
     #[must_use]
     pub fn rows(&self) -> usize {
-        self.targets.len()
+        self.items.len() - 1
     }
 }
 
@@ -147,7 +148,7 @@ impl Personal {
     /// # Errors
     /// [`ModelError::NotFinite`] or [`ModelError::Device`]; the state is unchanged then.
     pub async fn step(&mut self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
-        let candidates = Sample::draw(student, &lesson.targets, config.negatives, self.seed ^ self.steps);
+        let candidates = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
         let (loss, gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
         if !loss.is_finite() {
             return Err(ModelError::NotFinite { what: "loss", step: self.steps });
@@ -177,7 +178,7 @@ impl Personal {
     /// # Errors
     /// [`ModelError::Device`].
     pub async fn loss(&self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
-        let sample = Sample::draw(student, &lesson.targets, config.negatives, self.seed ^ self.steps);
+        let sample = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
         Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
     }
 
@@ -193,9 +194,9 @@ impl Personal {
         let query = session.clone() + session.matmul(down.clone()).matmul(up.clone()) + taste.clone();
         let norm = ((query.clone() * query.clone()).sum_dim(1) + 1e-6).sqrt();
         let query = query / norm;
-        let count = sample.bias.len();
+        let count = sample.offsets.len() / rows;
         let logits = query.matmul(two(&sample.vectors, count, dim).transpose()) / student.shape().temperature
-            + two(&sample.bias, 1, count);
+            + two(&sample.offsets, rows, count);
         let chances = activation::log_softmax(logits, 1);
         let fit = (chances * two(&sample.wanted, rows, count)).sum() * -1.0;
         let base = student.base();
@@ -271,17 +272,18 @@ pub struct Facts {
 struct Sample {
     /// `[count, dim]`
     vectors: Vec<f32>,
-    /// Item biases, plus the log of how many items a sampled one stands for.
-    bias: Vec<f32>,
+    /// `[rows, count]`: item biases, the log of how many items a sampled one stands for, and the
+    /// repeat boosts of each row.
+    offsets: Vec<f32>,
     /// `[rows, count]`: weight of each row at its target, summing to 1 over everything.
     wanted: Vec<f32>,
 }
 
 impl Sample {
-    fn draw(student: &Student, targets: &[u32], negatives: usize, seed: u64) -> Self {
+    fn draw(student: &Student, clicks: &[u32], negatives: usize, seed: u64) -> Self {
         let table = student.table();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut items: Vec<u32> = targets.to_vec();
+        let mut items: Vec<u32> = clicks.to_vec();
         items.sort_unstable();
         items.dedup();
         let known = items.len();
@@ -300,15 +302,22 @@ impl Sample {
             bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.max(1.0).ln() });
         }
         // The newest click counts most; older ones are a small memory against forgetting.
+        let targets = &clicks[1..];
         let raw: Vec<f32> = (0..targets.len()).rev().map(|age| 0.8_f32.powi(age as i32)).collect();
         let total: f32 = raw.iter().sum();
         let mut wanted = vec![0.0; targets.len() * items.len()];
+        let mut offsets = Vec::with_capacity(wanted.len());
         for (row, (target, weight)) in targets.iter().zip(raw).enumerate() {
+            offsets.extend_from_slice(&bias);
+            let own = &mut offsets[row * items.len()..];
+            for (at, &item) in items[..known].iter().enumerate() {
+                own[at] += student.repeat_boost(item, &clicks[..=row]);
+            }
             if let Ok(at) = items[..known].binary_search(target) {
                 wanted[row * items.len() + at] = weight / total;
             }
         }
-        Self { vectors, bias, wanted }
+        Self { vectors, offsets, wanted }
     }
 }
 

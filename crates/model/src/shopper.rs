@@ -186,6 +186,12 @@ impl Shopper {
         input
     }
 
+    /// The items of the clicks that the student reads, oldest first.
+    fn recent_items(&self) -> Vec<u32> {
+        let from = self.clicks.len().saturating_sub(self.manifest.student.max_len);
+        self.clicks[from..].iter().map(|c| c.item).collect()
+    }
+
     /// Session vectors of the clicks as they are now.
     async fn encode(&mut self) -> Result<&[f32], ModelError> {
         if self.encoded.is_none() {
@@ -224,8 +230,9 @@ impl Shopper {
             return Ok(self.recent(request, &filter));
         }
         let query = self.query_of(request).await?;
+        let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
         let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-        let scored = self.student.score(&query, &mut lut, &mut scores).await;
+        let scored = self.student.score(&query, &prefix, &mut lut, &mut scores).await;
         (self.lut, self.scores) = (lut, scores);
         scored?;
         let catalogue = &self.catalogue;
@@ -321,7 +328,7 @@ impl Shopper {
             let mut losses = [0.0; 2];
             for (loss, query) in losses.iter_mut().zip([shipped, personal]) {
                 let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-                let scored = self.student.score(&query, &mut lut, &mut scores).await;
+                let scored = self.student.score(&query, &items[first..at], &mut lut, &mut scores).await;
                 *loss = loss_of(&scores, items[at]);
                 (self.lut, self.scores) = (lut, scores);
                 scored?;

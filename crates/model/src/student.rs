@@ -9,7 +9,7 @@ use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights, WeightsError};
 use rand::{Rng, RngExt};
 
-use crate::encoder::{Encoder, SessionBatch};
+use crate::encoder::{Encoder, REPEAT, SessionBatch, boost_repeats, latest};
 use crate::error::ModelError;
 
 /// The last clicks of a session, oldest first, as a student reads them.
@@ -129,6 +129,7 @@ pub struct Student {
     table: ItemTable,
     encoder: Encoder,
     base: Adapter,
+    repeat: Vec<f32>,
     scorer: Scorer,
     device: Device,
     parameters: usize,
@@ -159,6 +160,7 @@ impl Student {
             shape: shape.clone(),
             encoder: Encoder::new(weights, shape, device, false)?,
             base: Adapter::read(weights, shape.dim, shape.adapter_rank)?,
+            repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
             table,
             scorer,
             device: device.clone(),
@@ -257,12 +259,25 @@ impl Student {
         read(self.encoder.forward(x.clone(), x, &batch)).await
     }
 
+    /// What is added to `item`'s score after the clicks of `prefix`; 0 for items not among them.
+    #[must_use]
+    pub fn repeat_boost(&self, item: u32, prefix: &[u32]) -> f32 {
+        latest(prefix).find(|&(i, _)| i == item).and_then(|(_, back)| self.repeat.get(back)).copied().unwrap_or(0.0)
+    }
+
     /// Logits of every item for a query (`scores[i]` is item `i + 1`'s):
-    /// `(query · item) / temperature + bias`.
+    /// `(query · item) / temperature + bias`, and the repeat boost for the items of `prefix`, the
+    /// clicks so far.
     ///
     /// # Errors
     /// [`ModelError::Device`].
-    pub async fn score(&self, query: &[f32], lut: &mut Vec<f32>, scores: &mut Vec<f32>) -> Result<(), ModelError> {
+    pub async fn score(
+        &self,
+        query: &[f32],
+        prefix: &[u32],
+        lut: &mut Vec<f32>,
+        scores: &mut Vec<f32>,
+    ) -> Result<(), ModelError> {
         let scaled: Vec<f32> = query.iter().map(|x| x / self.shape.temperature).collect();
         match &self.scorer {
             Scorer::Cpu => self.table.score_all(&scaled, lut, scores),
@@ -276,6 +291,7 @@ impl Student {
                 *scores = read(sums).await?;
             }
         }
+        boost_repeats(scores, prefix, &self.repeat);
         Ok(())
     }
 }

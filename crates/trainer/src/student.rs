@@ -13,7 +13,7 @@ use onshelf_core::metrics::{Accumulator, Summary};
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::version::{FineTuneConfig, StudentShape};
 use onshelf_core::weights::Weights;
-use onshelf_model::encoder::Encoder;
+use onshelf_model::encoder::{Encoder, REPEAT, boost_repeats};
 use onshelf_model::quantise::kmeans;
 use onshelf_model::student::Adapter;
 use onshelf_model::training::{
@@ -100,6 +100,7 @@ pub struct LoadedStudent {
     items: CodedItems,
     encoder: Encoder,
     adapter: Adapter,
+    repeat: Vec<f32>,
     device: Device,
 }
 
@@ -275,20 +276,23 @@ fn validate(weights: &Weights, items: &CodedItems, shape: &StudentShape, corpus:
     let mut sum = Accumulator::new();
     for batch in exact_batches(&corpus.validation, shape.max_len, 256) {
         let sessions = session_vectors(&encoder, &batch, items, shape, device)?;
-        let mut scores = score_rows(&table, &sessions, shape);
+        let repeat = &weights.get(REPEAT, &[shape.max_len])?.values;
+        let mut scores = score_rows(&table, &sessions, shape, &batch, repeat);
         rank_rows(&mut scores, corpus, &batch.targets, &mut sum);
     }
     Ok(sum.summary(corpus.items))
 }
 
-/// Scores of all items for queries `[rows, dim]`: `[rows, items]`.
-fn score_rows(table: &ItemTable, queries: &[f32], shape: &StudentShape) -> Vec<f32> {
+/// Scores of all items for queries `[rows, dim]` of a batch's predicted positions: `[rows, items]`.
+fn score_rows(table: &ItemTable, queries: &[f32], shape: &StudentShape, batch: &Batch, repeat: &[f32]) -> Vec<f32> {
     let mut all = vec![0.0; queries.len() / shape.dim * table.items()];
-    all.par_chunks_exact_mut(table.items()).zip(queries.par_chunks_exact(shape.dim)).for_each_init(
+    let work = all.par_chunks_exact_mut(table.items()).zip(queries.par_chunks_exact(shape.dim)).zip(&batch.rows);
+    work.for_each_init(
         || (Vec::new(), Vec::new()),
-        |(lut, scores), (out, query)| {
+        |(lut, scores), ((out, query), &at)| {
             let scaled: Vec<f32> = query.iter().map(|x| x / shape.temperature).collect();
             table.score_all(&scaled, lut, scores);
+            boost_repeats(scores, batch.prefix(at), repeat);
             out.copy_from_slice(scores);
         },
     );
@@ -303,7 +307,7 @@ pub fn score_batch(student: &LoadedStudent, batch: &Batch) -> Result<Vec<f32>> {
     let shape = &student.info.student;
     let sessions = session_vectors(&student.encoder, batch, &student.items, shape, &student.device)?;
     let queries: Vec<f32> = sessions.chunks_exact(shape.dim).flat_map(|s| student.adapter.apply(s, None)).collect();
-    Ok(score_rows(&student.table, &queries, shape))
+    Ok(score_rows(&student.table, &queries, shape, batch, &student.repeat))
 }
 
 /// Reads a student's folder.
@@ -326,6 +330,7 @@ pub fn load(dir: &Path) -> Result<LoadedStudent> {
     Ok(LoadedStudent {
         encoder: Encoder::new(&weights, shape, &device, false)?,
         adapter: Adapter::read(&weights, shape.dim, shape.adapter_rank)?,
+        repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
         items: CodedItems::new(&table),
         table,
         weights,

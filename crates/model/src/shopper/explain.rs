@@ -34,16 +34,16 @@ impl Shopper {
         let item = self.catalogue.index_of(item_id).ok_or_else(|| RequestError::UnknownItem(item_id.to_owned()))?;
         let dim = self.manifest.student.dim;
         let newest = self.newest().await?;
-        let score = self.score_of(item, &self.query(&newest));
-        let shipped = self.score_of(item, &self.shipped_query(&newest));
         let input = self.input().last(self.manifest.student.max_len);
+        let score = self.score_of(item, &self.query(&newest), &input.items);
+        let shipped = self.score_of(item, &self.shipped_query(&newest), &input.items);
         let without: Vec<_> = (0..input.items.len()).map(|at| input.without(at)).collect();
         let mut because = Vec::with_capacity(without.len());
         if !without.is_empty() {
             let mut vectors = self.student.encode_last(&without).await?;
             vectors.resize(without.len() * dim, 0.0);
             for (at, session) in vectors.chunks_exact(dim).enumerate() {
-                let contribution = score - self.score_of(item, &self.query(session));
+                let contribution = score - self.score_of(item, &self.query(session), &without[at].items);
                 let item_id = self.catalogue.id(input.items[at]).unwrap_or_default().to_owned();
                 because.push(Share { item_id, position: at, contribution });
             }
@@ -52,10 +52,11 @@ impl Shopper {
         Ok(Explanation { score, because, personal: if self.is_personal() { score - shipped } else { 0.0 } })
     }
 
-    fn score_of(&self, item: u32, query: &[f32]) -> f32 {
+    fn score_of(&self, item: u32, query: &[f32], prefix: &[u32]) -> f32 {
         let temperature = self.manifest.student.temperature;
         let scaled: Vec<f32> = query.iter().map(|x| x / temperature).collect();
         self.student.table().score_one(&scaled, item).unwrap_or(f32::NEG_INFINITY)
+            + self.student.repeat_boost(item, prefix)
     }
 
     /// The categories that personal learning lifts most, with the mean lift of their items

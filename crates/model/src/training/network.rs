@@ -7,7 +7,7 @@ use onshelf_core::weights::{self, Weights};
 use super::batch::Batch;
 use super::items::ItemSource;
 use super::step::read;
-use crate::encoder::{self, Encoder};
+use crate::encoder::{self, Encoder, REPEAT, boost_repeats};
 use crate::error::ModelError;
 
 /// Encoder, item vectors `[items + 1, dim]` and biases `[items + 1]` in evaluation mode.
@@ -17,6 +17,7 @@ pub struct Network {
     device: Device,
     table: Tensor<2>,
     biases: Vec<f32>,
+    repeat: Vec<f32>,
 }
 
 impl Network {
@@ -34,6 +35,7 @@ impl Network {
             device: device.clone(),
             table,
             biases: biases.values.clone(),
+            repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
         })
     }
 
@@ -65,8 +67,10 @@ impl Network {
         let raw = read(sessions.matmul(self.table.clone().transpose()))?;
         let width = self.biases.len();
         let mut out = Vec::with_capacity(p * (width - 1));
-        for row in raw.chunks_exact(width) {
+        for (row, &at) in raw.chunks_exact(width).zip(&batch.rows) {
+            let start = out.len();
             out.extend(row[1..].iter().zip(&self.biases[1..]).map(|(s, b)| s / self.shape.temperature + b));
+            boost_repeats(&mut out[start..], batch.prefix(at), &self.repeat);
         }
         Ok(out)
     }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::batch::Batch;
 use super::items::ItemSource;
 use crate::adam::Adam;
-use crate::encoder::Encoder;
+use crate::encoder::{Encoder, REPEAT, latest};
 use crate::error::ModelError;
 
 /// Draws negatives in proportion to `count^power`.
@@ -53,11 +53,11 @@ impl Candidates {
         Self { cumulative, chance, target, samples }
     }
 
-    /// Log of the chance that an item is among the candidates of a batch of `positions`: drawn at
-    /// least once as a sample or as somebody's target.
-    fn log_chance(&self, item: u32, positions: usize) -> f32 {
+    /// Log of the chance that an item is among the candidates of a step: drawn at least once as a
+    /// sample, or as one of `clicks` items that come up in proportion to their clicks.
+    fn log_chance(&self, item: u32, clicks: usize) -> f32 {
         let at = item as usize;
-        let expected = self.samples as f64 * self.chance[at] + positions as f64 * self.target[at];
+        let expected = self.samples as f64 * self.chance[at] + clicks as f64 * self.target[at];
         (1.0 - (-expected).exp()).max(1e-6).ln() as f32
     }
 
@@ -173,11 +173,20 @@ impl Stepper {
         let vectors = Tensor::<2>::from_data(TensorData::new(vectors, [c, dim]), &cpu);
         let mut scores = read(rows.clone().matmul(vectors.clone().transpose()))?;
         let bias: Vec<f32> = chosen.items.iter().zip(&chosen.log_chance).map(|(&i, q)| items.bias(i) - q).collect();
+        let repeat = self.weights.get(REPEAT, &[self.shape.max_len])?.values.clone();
+        let again = repeats(batch, &chosen, self.shape.max_len);
+        for (row, again) in scores.chunks_exact_mut(c).zip(&again) {
+            again.iter().for_each(|&(c, back)| row[c] += repeat[back] * self.shape.temperature);
+        }
         let loss = softmax_gradient(&mut scores, batch, &chosen, &bias, soft, options, self.shape.temperature);
         if !loss.is_finite() {
             return Err(ModelError::NotFinite { what: "loss", step });
         }
         let bias_gradient = column_sums(&scores, c);
+        let mut repeat_gradient = vec![0.0; repeat.len()];
+        for (row, again) in scores.chunks_exact(c).zip(&again) {
+            again.iter().for_each(|&(c, back)| repeat_gradient[back] += row[c]);
+        }
         let gradient = Tensor::<2>::from_data(TensorData::new(scores, [p, c]), &cpu);
         let scale = 1.0 / self.shape.temperature;
         let vector_gradient = read(gradient.clone().transpose().matmul(rows) * scale)?;
@@ -190,7 +199,7 @@ impl Stepper {
         }
         let upstream = Tensor::<2>::from_data(TensorData::new(upstream, [batch.items.len(), dim]), &self.device);
         let grads = (all * upstream).sum().backward();
-        let mut updates = Vec::new();
+        let mut updates = vec![(REPEAT.to_owned(), repeat_gradient)];
         for (name, g) in encoder.gradients(&grads) {
             let g = read(g)?;
             if !g.iter().all(|x| x.is_finite()) {
@@ -204,8 +213,10 @@ impl Stepper {
 
         for (name, g) in updates {
             let Some(tensor) = self.weights.floats.get_mut(&name) else { continue };
-            let adam = self.moments.entry(name).or_insert_with(|| Adam::new(g.len()));
-            adam.step(&mut tensor.values, &g, options.rate, options.decay);
+            let adam = self.moments.entry(name.clone()).or_insert_with(|| Adam::new(g.len()));
+            // A handful of plain numbers in logits: they move as biases do.
+            let (rate, decay) = if name == REPEAT { (options.item_rate, 0.0) } else { (options.rate, options.decay) };
+            adam.step(&mut tensor.values, &g, rate, decay);
         }
         let (touched, vectors, biases) =
             gather_rows(batch, &chosen, dim, (&plain_gradient, &noisy_gradient, &mask), vector_gradient, bias_gradient);
@@ -263,6 +274,8 @@ fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, op
     for &t in &batch.targets {
         add(t);
     }
+    // The sessions' own items: whether they come again has to be learned.
+    batch.items.iter().filter(|&&i| i != 0).for_each(|&i| add(i));
     for _ in 0..candidates.samples {
         add(candidates.draw(rng));
     }
@@ -272,8 +285,10 @@ fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, op
             best.iter().take(options.certain).filter(|&&i| i != 0).for_each(|&i| add(i));
         }
     }
-    let positions = batch.targets.len();
-    chosen.log_chance = chosen.items.iter().map(|&i| candidates.log_chance(i, positions)).collect();
+    // Targets, session items and the teacher's best come up about as often as they are clicked.
+    let certain = if soft.is_some() { options.certain } else { 0 };
+    let clicks = batch.targets.len() * (1 + certain);
+    chosen.log_chance = chosen.items.iter().map(|&i| candidates.log_chance(i, clicks)).collect();
     chosen
 }
 
@@ -335,6 +350,17 @@ fn targets_of(p: usize, batch: &Batch, chosen: &Chosen, soft: Option<&SoftTarget
     out.iter_mut().for_each(|t| t.1 *= options.distil / sum);
     out.push((own, 1.0 - options.distil));
     out
+}
+
+/// For each predicted position: the candidates that are in its session already, and how long ago.
+fn repeats(batch: &Batch, chosen: &Chosen, max_len: usize) -> Vec<Vec<(usize, usize)>> {
+    let of = |&row: &usize| {
+        latest(batch.prefix(row))
+            .filter(|&(_, back)| back < max_len)
+            .filter_map(|(item, back)| chosen.index.get(&item).map(|&c| (c as usize, back)))
+            .collect()
+    };
+    batch.rows.iter().map(of).collect()
 }
 
 fn column_sums(matrix: &[f32], width: usize) -> Vec<f32> {

@@ -1,0 +1,90 @@
+/**
+ * Drives the real `Engine` directly, so that a test can set the time of each click. Commands come
+ * as `{ id, script, argument }`: `script` names a function below.
+ */
+
+let engine;
+let pristine;
+
+const view = (item_id, event = "view_item") => ({ event, item_id });
+
+const scripts = {
+  /** Loads a model version on `kind`. */
+  async load({ kind, manifest, keys, withoutStorage }) {
+    if (withoutStorage) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
+    const module = await import(`/onshelf/onshelf_${kind}.js`);
+    await module.default({ module_or_path: `/onshelf/onshelf_${kind}_bg.wasm` });
+    engine = await module.Engine.create();
+    const stages = [];
+    const facts = await engine.load(manifest, keys, (stage) => stages.push(stage));
+    pristine = engine.exportState();
+    return { facts, stages: [...new Set(stages)], device: engine.device(), adapter: engine.adapter() };
+  },
+
+  /** Replays sessions click by click: the shelf after each click but the last. */
+  async replay(sessions) {
+    const out = [];
+    for (const { clicks, kinds, times } of sessions) {
+      engine.importState(pristine);
+      const shelves = [];
+      for (const [at, item] of clicks.slice(0, -1).entries()) {
+        // A minute apart where the log has no times: no flood, no new session.
+        const now = times[at] ?? 1_700_000_000_000 + at * 60_000;
+        const told = engine.track(view(item, kinds[at]), now);
+        if (!told.accepted) throw new Error(`click ${at} was left out: ${told.reason}`);
+        const shelf = await engine.recommend({ slot: "replay", count: 20 }, now);
+        shelves.push(shelf.items.map((i) => [i.item_id, i.score]));
+      }
+      out.push(shelves);
+    }
+    return out;
+  },
+
+  /** Clicks the given items a minute apart from a clean state, learning after each. */
+  async learn({ clicks, steps }) {
+    engine.importState(pristine);
+    const reports = [];
+    for (const [at, item] of clicks.entries()) {
+      engine.track(view(item), 1_700_000_000_000 + at * 60_000);
+      reports.push(await engine.fineTune(steps));
+    }
+    const shelf = await engine.recommend({ slot: "home", count: 20 }, 1_700_000_000_000);
+    const explained = await engine.explain(shelf.items[0].item_id);
+    return { reports, shelf, explained, inspection: await engine.inspect() };
+  },
+
+  /** Many tracks at once, all at the same moment. */
+  async flood({ item, count }) {
+    engine.importState(pristine);
+    const reasons = {};
+    for (let n = 0; n < count; n++) {
+      const told = engine.track(view(item), 1_700_000_000_000 + (n % 1000));
+      const word = told.accepted ? "accepted" : told.reason;
+      reasons[word] = (reasons[word] ?? 0) + 1;
+    }
+    return { reasons, session: (await engine.inspect()).session.length };
+  },
+
+  /** Calls a method of the engine. */
+  async call({ method, args }) {
+    return await engine[method](...args);
+  },
+
+  /** Takes over bytes that are not a state. */
+  async importBytes(bytes) {
+    engine.importState(Uint8Array.from(bytes));
+  },
+
+  /** Saves over and over; the test ends the worker in the middle. */
+  async saveForever() {
+    for (;;) await engine.save();
+  },
+};
+
+onmessage = async ({ data: { id, script, argument } }) => {
+  try {
+    postMessage({ id, result: await scripts[script](argument) });
+  } catch (error) {
+    postMessage({ id, error: { code: error.code ?? error.name, message: error.message } });
+  }
+};

@@ -4,9 +4,9 @@ A second implementation, on purpose written from the formulas (papers and doc co
 matrices and no knowledge of the Rust code's loops, so that the two can only agree where both are
 right. `tests/golden.rs` reads what it writes.
 
-    python3 -m venv /tmp/golden-venv
-    /tmp/golden-venv/bin/pip install numpy cryptography
-    /tmp/golden-venv/bin/python tests/golden/generate.py
+    python3 -m venv venv
+    venv/bin/pip install numpy cryptography
+    venv/bin/python tests/golden/generate.py
 
 The same seed gives the same files; NumPy is only used for arithmetic and PCG64.
 """
@@ -104,7 +104,7 @@ def encoder_tensors(rng):
     t["read.key"] = numbers(rng, d, d, scale=square)
     t["read.distance"] = numbers(rng, 1, n, scale=0.7)
     t["read.mix"] = numbers(rng, d, d, scale=0.5 * square)
-    t["repeat"] = np.zeros(n)
+    t["repeat"] = numbers(rng, n)
     return t
 
 
@@ -149,6 +149,16 @@ def decode(codes, centroids):
     return np.einsum("imc,mcw->imw", one_hot, centroids).reshape(len(codes), -1)
 
 
+def boosts(seq, gain, items):
+    """[items]: what the session's own items gain, by the clicks since each was last clicked."""
+    last = {int(item): back for back, item in reversed(list(enumerate(seq[::-1])))}
+    out = np.zeros(items)
+    for item, back in last.items():
+        if back < len(gain) and item <= items:
+            out[item - 1] = gain[back]
+    return out
+
+
 def ranking(scores, k, allowed=None):
     """Best first, equal scores by index; items are numbered from 1."""
     order = sorted((-s, i) for i, s in enumerate(scores, 1) if np.isfinite(s) and (allowed is None or i in allowed))
@@ -178,7 +188,7 @@ def student(rng):
         encoded = encode(tensors, vectors[seq - 1], kinds, gaps)
         taste = numbers(rng, d, scale=0.3)
         query, tasted = adapt(encoded[-1], down, up), adapt(encoded[-1], down, up, taste)
-        scores = vectors @ query / SHAPE["temperature"] + bias
+        scores = vectors @ query / SHAPE["temperature"] + bias + boosts(seq, tensors["repeat"], len(codes))
         allowed = sorted(set(rng.choice(np.arange(1, 41), size=18, replace=False)) | {5, 12, 30})
         sessions.append(dict(items=seq, kinds=kinds, gaps=gaps, vectors=encoded, taste=taste,
                              query=query, query_with_taste=tasted, scores=scores,
@@ -187,7 +197,7 @@ def student(rng):
     tensors |= {"items.centroids": centroids, "items.bias": levels, "adapter.down": down, "adapter.up": up}
     write("student.json", dict(shape=SHAPE, codes=codes, sessions=sessions,
                                tensors={n: flat(v) for n, v in tensors.items()}))
-    return centroids, levels
+    return centroids, levels, tensors["repeat"]
 
 
 def tables(rng):
@@ -353,8 +363,11 @@ def neighbours(rng):
 
 def lesson_loss(lesson, down, up, taste):
     """Mean negative log-likelihood (nats a click) over the whole catalogue, newest clicks first."""
-    logits = adapt(lesson["rows"], down, up, taste) @ lesson["vectors"].T / SHAPE["temperature"] + lesson["bias"]
-    chosen = np.log(softmax(logits))[np.arange(len(lesson["targets"])), np.array(lesson["targets"]) - 1]
+    clicks = lesson["clicks"]
+    prefixes = np.array([boosts(clicks[:n], lesson["repeat"], len(lesson["bias"])) for n in range(1, len(clicks))])
+    rows = lesson["encoded"][:-1]
+    logits = adapt(rows, down, up, taste) @ lesson["vectors"].T / SHAPE["temperature"] + lesson["bias"] + prefixes
+    chosen = np.log(softmax(logits))[np.arange(len(rows)), np.array(clicks[1:]) - 1]
     weights = 0.8 ** np.arange(len(chosen))[::-1]
     return -(chosen @ weights) / weights.sum()
 
@@ -371,22 +384,26 @@ def central_differences(f, theta, h=1e-5):
     return np.array([(f(theta + h * e) - f(theta - h * e)) / (2 * h) for e in np.eye(len(theta))])
 
 
-def personal(rng, centroids, levels):
+def personal(rng, centroids, levels, repeat):
     d, r, cases = SHAPE["dim"], SHAPE["adapter_rank"], []
+    def lesson_of(codes, clicks, encoded):
+        return dict(clicks=clicks, encoded=encoded, repeat=repeat,
+                    vectors=decode(codes, centroids), bias=levels[codes[:, -1]])
+
     for items, clicks, negatives, proximal in [(40, 6, 16, 0.0), (60, 4, 32, 0.3), (4, 5, 0, 0.1)]:
         # All items but the clicked ones look alike, so that any sample stands for all of them and
         # the sampled softmax is the full one, whatever was drawn.
         seq = rng.integers(1, 5, size=clicks)
         seq[1:5] = [1, 2, 3, 4][: len(seq[1:5])]
         codes = np.tile(rng.integers(0, CENTROIDS, size=SHAPE["subspaces"] + 1), (items, 1))
-        known = sorted(set(seq[1:]))
+        known = sorted(set(seq))
         for item in known:
             codes[item - 1] = rng.integers(0, CENTROIDS, size=SHAPE["subspaces"] + 1)
         encoded = unit(numbers(rng, clicks, d))
-        lesson = dict(rows=encoded[:-1], targets=seq[1:], vectors=decode(codes, centroids), bias=levels[codes[:, -1]])
+        lesson = lesson_of(codes, seq, encoded)
         theta = np.concatenate([numbers(rng, 2 * d * r, scale=0.4), numbers(rng, d, scale=0.2)])
         base = np.concatenate([numbers(rng, 2 * d * r, scale=0.4), np.zeros(d)])
-        assert all(len(known) + negatives <= items or negatives == 0 for _ in [0])
+        assert len(known) + negatives <= items
         gradient = central_differences(lambda t: objective(lesson, t, base, proximal), theta)
         rate = 0.01
         after = adam_path(theta, gradient[None, :], rate, 0.0)[-1]
@@ -397,9 +414,10 @@ def personal(rng, centroids, levels):
     # More draws than there are other items: they must not count more than what they stand for.
     codes = rng.integers(0, CENTROIDS, size=(3, SHAPE["subspaces"] + 1))
     encoded = unit(numbers(rng, 3, d))
-    lesson = dict(rows=encoded[:-1], targets=[1, 2], vectors=decode(codes, centroids), bias=levels[codes[:, -1]])
+    clicks = np.array([2, 1, 2])
+    lesson = lesson_of(codes, clicks, encoded)
     base = np.concatenate([numbers(rng, 2 * d * r, scale=0.4), np.zeros(d)])
-    crowded = dict(codes=codes, clicks=[3, 1, 2], vectors=encoded, base=base, negatives=64,
+    crowded = dict(codes=codes, clicks=clicks, vectors=encoded, base=base, negatives=64,
                    loss=objective(lesson, base, base, 0.0))
     write("personal.json", dict(cases=cases, crowded=crowded))
 
@@ -486,28 +504,23 @@ def manifests():
 
 
 def repeats(rng):
-    """What a session's own items gain, by the clicks since each was last clicked."""
+    """Boosts alone: items that come again, more clicks than gains, items outside the catalogue."""
     cases = []
-    for seq, scores in [([3, 1, 3, 2], 5), ([4], 4), ([], 3), ([1, 1, 1, 1, 1, 1, 1, 2], 3), ([9, 2], 5)]:
-        base, gain = numbers(rng, scores), numbers(rng, 6)
-        boosted = base.copy()
-        for item in set(seq):
-            back = seq[::-1].index(item)
-            if back < len(gain) and item <= scores:
-                boosted[item - 1] += gain[back]
-        cases.append(dict(item_seq=seq, scores=base, repeat=gain, boosted=boosted))
+    for seq, items in [([3, 1, 3, 2], 5), ([4], 4), ([], 3), ([3, 1, 1, 1, 1, 1, 1, 2], 3), ([9, 2], 5)]:
+        base, gain = numbers(rng, items), numbers(rng, 6)
+        cases.append(dict(item_seq=seq, scores=base, repeat=gain, boosted=base + boosts(seq, gain, items)))
     write("repeat.json", dict(cases=cases))
 
 
 def main():
     # A stream for each file, so that a change to one leaves the others as they are.
     streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(SEED).spawn(7)]
-    centroids, levels = student(streams[0])
+    centroids, levels, repeat = student(streams[0])
     tables(streams[1])
     metrics(streams[2])
     adam(streams[3])
     neighbours(streams[4])
-    personal(streams[5], centroids, levels)
+    personal(streams[5], centroids, levels, repeat)
     repeats(streams[6])
     manifests()
 

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::batch::Batch;
 use super::items::ItemSource;
 use crate::adam::Adam;
-use crate::encoder::{Encoder, REPEAT, latest};
+use crate::encoder::{Encoder, REPEAT};
 use crate::error::ModelError;
 
 /// Draws negatives in proportion to `count^power`.
@@ -174,9 +174,12 @@ impl Stepper {
         let mut scores = read(rows.clone().matmul(vectors.clone().transpose()))?;
         let bias: Vec<f32> = chosen.items.iter().zip(&chosen.log_chance).map(|(&i, q)| items.bias(i) - q).collect();
         let repeat = self.weights.get(REPEAT, &[self.shape.max_len])?.values.clone();
-        let again = repeats(batch, &chosen, self.shape.max_len);
-        for (row, again) in scores.chunks_exact_mut(c).zip(&again) {
-            again.iter().for_each(|&(c, back)| row[c] += repeat[back] * self.shape.temperature);
+        let own = own_items(batch, &chosen);
+        for (row, own) in scores.chunks_exact_mut(c).zip(&own) {
+            for &(c, back) in own {
+                let boost = back.and_then(|b| repeat.get(b)).copied().unwrap_or(0.0);
+                row[c] += (boost + chosen.log_chance[c]) * self.shape.temperature;
+            }
         }
         let loss = softmax_gradient(&mut scores, batch, &chosen, &bias, soft, options, self.shape.temperature);
         if !loss.is_finite() {
@@ -184,8 +187,12 @@ impl Stepper {
         }
         let bias_gradient = column_sums(&scores, c);
         let mut repeat_gradient = vec![0.0; repeat.len()];
-        for (row, again) in scores.chunks_exact(c).zip(&again) {
-            again.iter().for_each(|&(c, back)| repeat_gradient[back] += row[c]);
+        for (row, own) in scores.chunks_exact(c).zip(&own) {
+            for &(c, back) in own {
+                if let Some(g) = back.and_then(|b| repeat_gradient.get_mut(b)) {
+                    *g += row[c];
+                }
+            }
         }
         let gradient = Tensor::<2>::from_data(TensorData::new(scores, [p, c]), &cpu);
         let scale = 1.0 / self.shape.temperature;
@@ -352,15 +359,37 @@ fn targets_of(p: usize, batch: &Batch, chosen: &Chosen, soft: Option<&SoftTarget
     out
 }
 
-/// For each predicted position: the candidates that are in its session already, and how long ago.
-fn repeats(batch: &Batch, chosen: &Chosen, max_len: usize) -> Vec<Vec<(usize, usize)>> {
-    let of = |&row: &usize| {
-        latest(batch.prefix(row))
-            .filter(|&(_, back)| back < max_len)
-            .filter_map(|(item, back)| chosen.index.get(&item).map(|&c| (c as usize, back)))
+/// For each predicted position: the candidates of its own session, and how many clicks ago each
+/// was last clicked (`None` for those still to come).
+///
+/// They are candidates of this position for certain, whatever their popularity, so the correction
+/// by the log of their chance must not apply to them: with it, training sees repeats far too often
+/// and learns to rank them down. Only a target that was not clicked before came by chance.
+fn own_items(batch: &Batch, chosen: &Chosen) -> Vec<Vec<(usize, Option<usize>)>> {
+    let length = batch.input.length;
+    let mut sessions: HashMap<usize, Vec<u32>> = HashMap::new();
+    for (&row, &target) in batch.rows.iter().zip(&batch.targets) {
+        let start = row / length * length;
+        let list = sessions.entry(row / length).or_insert_with(|| batch.items[start..start + length].to_vec());
+        list.push(target);
+    }
+    sessions.values_mut().for_each(|list| {
+        list.retain(|&i| i != 0);
+        list.sort_unstable();
+        list.dedup();
+    });
+    let of = |(&row, &target): (&usize, &u32)| {
+        let prefix = batch.prefix(row);
+        sessions[&(row / length)]
+            .iter()
+            .filter_map(|&item| {
+                let back = prefix.iter().rev().position(|&i| i == item);
+                let certain = back.is_some() || item != target;
+                certain.then(|| (chosen.index[&item] as usize, back))
+            })
             .collect()
     };
-    batch.rows.iter().map(of).collect()
+    batch.rows.iter().zip(&batch.targets).map(of).collect()
 }
 
 fn column_sums(matrix: &[f32], width: usize) -> Vec<f32> {

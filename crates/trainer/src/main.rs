@@ -74,8 +74,8 @@ struct TrainArgs {
     /// Longest session that is read, in clicks.
     #[arg(long, default_value_t = 20)]
     max_len: usize,
-    /// Predicted positions of a step.
-    #[arg(long, default_value_t = 2048)]
+    /// Predicted positions of a step; 0: by the number of clicks, at most 2,048.
+    #[arg(long, default_value_t = 0)]
     positions: usize,
     /// Sampled negatives of a step.
     #[arg(long, default_value_t = 2048)]
@@ -312,7 +312,7 @@ fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()>
         distil: args.distil,
         rate: args.rate,
         item_rate: args.item_rate,
-        positions: 1024,
+        positions: 0,
         negatives: 1024,
     };
     let info = student::distill(&args.data, &args.teacher, &args.out, &options, progress)?;

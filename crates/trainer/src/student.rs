@@ -31,9 +31,11 @@ use crate::evaluate::rank_rows;
 use crate::files::{read_json, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::stop;
-use crate::teacher::{self, LoadedTeacher, schedule};
+use crate::teacher::{self, LoadedTeacher, positions_of_a_step, schedule};
 
 const FORMAT: u32 = 1;
+/// Each position brings candidates of its own, so steps are smaller than the teacher's.
+const MOST_POSITIONS: usize = 1024;
 const INFO: &str = "student.json";
 const WEIGHTS: &str = "student.safetensors";
 
@@ -58,7 +60,7 @@ pub struct DistillOptions {
     pub rate: f32,
     /// Peak learning rate of centroids and bias levels.
     pub item_rate: f32,
-    /// Predicted positions of a step.
+    /// Predicted positions of a step; 0: a two-hundredth of all, from 128 to 1,024.
     pub positions: usize,
     /// Sampled negatives of a step.
     pub negatives: usize,
@@ -247,7 +249,10 @@ fn run_pass(
 ) -> Result<()> {
     let first = first_taught(loaded, options.taught);
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ (0x51_7cc1 * (pass as u64 + 1)));
-    let work = batches(&loaded.corpus.train, loaded.info.shape.max_len, options.positions, &mut rng, |s| s >= first);
+    let log = &loaded.corpus.train.log;
+    let taught: usize = (first..log.len()).map(|s| log.session(s).len().saturating_sub(1)).sum();
+    let positions = positions_of_a_step(options.positions, taught as u64).min(MOST_POSITIONS);
+    let work = batches(&loaded.corpus.train, loaded.info.shape.max_len, positions, &mut rng, |s| s >= first);
     let total: usize = work.iter().map(|b| b.rows.len()).sum();
     progress.start(&format!("distil pass {}/{}", pass + 1, options.passes), Some(total as u64));
     for (at, batch) in work.iter().enumerate() {

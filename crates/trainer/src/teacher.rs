@@ -56,7 +56,7 @@ pub struct TrainOptions {
     pub max_len: usize,
     /// Softmax temperature.
     pub temperature: f32,
-    /// Predicted positions of a step.
+    /// Predicted positions of a step; 0: a two-hundredth of all, from 128 to 2,048.
     pub positions: usize,
     /// Sampled negatives of a step.
     pub negatives: usize,
@@ -144,12 +144,13 @@ pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn
     let mut done = resume(out, options, &dataset, &mut stepper, &mut items, progress)?;
 
     let total: u64 = (0..corpus.train.log.len()).map(|s| corpus.train.log.session(s).len().saturating_sub(1) as u64).sum();
+    let positions = positions_of_a_step(options.positions, total);
     while done.passes_done < options.passes {
         let started = std::time::Instant::now();
         let pass = done.passes_done;
         progress.start(&format!("train pass {}/{}", pass + 1, options.passes), Some(total));
         let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ (0x9e37_79b9 * (pass as u64 + 1)));
-        let work = batches(&corpus.train, options.max_len, options.positions, &mut rng, |_| true);
+        let work = batches(&corpus.train, options.max_len, positions, &mut rng, |_| true);
         let mut loss = 0.0;
         for (at, batch) in work.iter().enumerate() {
             if stop::asked() {
@@ -195,6 +196,12 @@ fn shape(options: &TrainOptions, times: bool) -> StudentShape {
         temperature: options.temperature,
         times,
     }
+}
+
+/// Small logs need small steps, or a pass has too few of them.
+#[must_use]
+pub fn positions_of_a_step(asked: usize, total: u64) -> usize {
+    if asked > 0 { asked } else { (total / 200).clamp(128, 2048) as usize }
 }
 
 /// Warm-up over a twentieth, then a cosine to 2 % (Loshchilov & Hutter, ICLR 2017).

@@ -98,7 +98,10 @@ fn whole(number: f64, name: &str) -> Result<usize, Failure> {
     if number.fract() == 0.0 && (0.0..=1e6).contains(&number) {
         Ok(number as usize)
     } else {
-        Err(Failure::new(Code::InvalidRequest, format!("{name} is {number}, it must be a whole number from 0")))
+        Err(Failure::new(
+            Code::InvalidRequest,
+            format!("{name} is {number}, it must be a whole number from 0"),
+        ))
     }
 }
 
@@ -156,6 +159,7 @@ pub(crate) struct JsModel {
     pub(crate) items: usize,
     pub(crate) parameters: usize,
     pub(crate) personal_parameters: usize,
+    pub(crate) steps_per_click: usize,
 }
 
 /// A click of the session.
@@ -197,7 +201,8 @@ pub(crate) struct JsSaved {
 
 /// Reads a JavaScript value.
 pub(crate) fn from_js<T: for<'de> Deserialize<'de>>(value: JsValue, what: &str) -> Result<T, Failure> {
-    serde_wasm_bindgen::from_value(value).map_err(|e| Failure::new(Code::InvalidRequest, format!("{what}: {e}")))
+    serde_wasm_bindgen::from_value(value)
+        .map_err(|e| Failure::new(Code::InvalidRequest, format!("{what}: {e}")))
 }
 
 /// Makes a JavaScript value: plain objects, no `Map`s.

@@ -1,9 +1,9 @@
 //! The one device of this module.
 
 use onshelf_model::Device;
-use wasm_bindgen::JsValue;
 #[cfg(feature = "webgpu")]
 use wasm_bindgen::JsCast;
+use wasm_bindgen::JsValue;
 
 use crate::convert::JsAdapter;
 #[cfg(feature = "webgpu")]
@@ -46,13 +46,28 @@ async fn adapter() -> Result<JsAdapter, Failure> {
         js_sys::Reflect::get(object, &name.into()).ok().filter(|v| !v.is_undefined() && !v.is_null())
     };
     let gpu = get(&js_sys::global(), "navigator").and_then(|n| get(&n, "gpu")).ok_or_else(none)?;
-    let request: js_sys::Function = get(&gpu, "requestAdapter").and_then(|f| f.dyn_into().ok()).ok_or_else(none)?;
-    let promise: js_sys::Promise = request.call0(&gpu).ok().and_then(|p| p.dyn_into().ok()).ok_or_else(none)?;
-    let adapter = wasm_bindgen_futures::JsFuture::from(promise).await.ok().filter(|a| !a.is_null()).ok_or_else(none)?;
+    let request: js_sys::Function =
+        get(&gpu, "requestAdapter").and_then(|f| f.dyn_into().ok()).ok_or_else(none)?;
+    let promise: js_sys::Promise =
+        request.call0(&gpu).ok().and_then(|p| p.dyn_into().ok()).ok_or_else(none)?;
+    let adapter =
+        wasm_bindgen_futures::JsFuture::from(promise).await.ok().filter(|a| !a.is_null()).ok_or_else(none)?;
     let info = get(&adapter, "info").unwrap_or(JsValue::NULL);
-    let word = |name: &str| if info.is_null() { None } else { get(&info, name).and_then(|v| v.as_string()).filter(|s| !s.is_empty()) };
-    let name = [word("vendor"), word("architecture"), word("description")].into_iter().flatten().collect::<Vec<_>>().join(" ");
-    let flag = |object: &JsValue| if object.is_null() { None } else { get(object, "isFallbackAdapter").and_then(|v| v.as_bool()) };
+    let word = |name: &str| {
+        if info.is_null() {
+            None
+        } else {
+            get(&info, name).and_then(|v| v.as_string()).filter(|s| !s.is_empty())
+        }
+    };
+    let name = [word("vendor"), word("architecture"), word("description")]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let flag = |object: &JsValue| {
+        if object.is_null() { None } else { get(object, "isFallbackAdapter").and_then(|v| v.as_bool()) }
+    };
     let fallback = flag(&info).or_else(|| flag(&adapter)).unwrap_or(false);
     Ok(JsAdapter { name: if name.is_empty() { "unnamed adapter".into() } else { name }, fallback })
 }

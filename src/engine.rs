@@ -2,15 +2,15 @@
 
 use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::EventKind;
-use onshelf_core::version::{Manifest, Role};
+use onshelf_core::version::{MANIFEST_LIMIT, Manifest, Role};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::shopper::{Shopper, Tracked};
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{
-    JsAdapter, JsClick, JsEvent, JsExplanation, JsInspection, JsItem, JsLearned, JsModel, JsSaved, JsShare, JsShelf,
-    JsTracked, JsTuned, from_js, request, to_js,
+    JsAdapter, JsClick, JsEvent, JsExplanation, JsInspection, JsItem, JsLearned, JsModel, JsSaved, JsShare,
+    JsShelf, JsTracked, JsTuned, from_js, request, to_js,
 };
 use crate::error::{Code, Failure};
 use crate::{device, fetch, storage};
@@ -60,12 +60,22 @@ impl Engine {
     /// # Errors
     /// `NETWORK`, `MANIFEST_INVALID`, `UNTRUSTED_KEY`, `SIGNATURE_INVALID`, `FORMAT_TOO_NEW`,
     /// `FILE_TRUNCATED`, `HASH_MISMATCH`, `CATALOGUE_INVALID`. A version loaded before stays.
-    pub async fn load(&mut self, manifest_url: String, public_keys: Vec<String>, on_progress: js_sys::Function) -> Answer {
+    pub async fn load(
+        &mut self,
+        manifest_url: String,
+        public_keys: Vec<String>,
+        on_progress: js_sys::Function,
+    ) -> Answer {
         let report = |stage: &str, loaded: usize, total: usize| {
             // A listener that throws must not stop the load.
-            let _ = on_progress.call3(&JsValue::NULL, &stage.into(), &(loaded as f64).into(), &(total as f64).into());
+            let _ = on_progress.call3(
+                &JsValue::NULL,
+                &stage.into(),
+                &(loaded as f64).into(),
+                &(total as f64).into(),
+            );
         };
-        let envelope = fetch::fetch(&manifest_url, None, |_| ()).await?;
+        let envelope = fetch::fetch(&manifest_url, MANIFEST_LIMIT as u64, |_| ()).await?;
         report("manifest", envelope.len(), envelope.len());
         let verified = Manifest::verify(&envelope, &public_keys).map_err(Failure::from)?;
         let mut contents = Vec::new();
@@ -73,7 +83,8 @@ impl Engine {
             let file = verified.manifest.file(role).map_err(Failure::from)?;
             let url = fetch::resolve(&manifest_url, &file.path);
             let total = usize::try_from(file.bytes).unwrap_or(usize::MAX);
-            let content = fetch::fetch(&url, Some(total), |loaded| report(stage, loaded.min(total), total)).await?;
+            let content =
+                fetch::fetch(&url, file.bytes, |loaded| report(stage, loaded.min(total), total)).await?;
             file.verify(&content).map_err(Failure::from)?;
             contents.push(content);
         }
@@ -81,9 +92,16 @@ impl Engine {
         let weights = Weights::from_safetensors(&contents[0]).map_err(Failure::from)?;
         let catalogue = Catalogue::from_json(&contents[1]).map_err(Failure::from)?;
         let seed = js_sys::Math::random().to_bits();
-        let shopper =
-            Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.device, device::GPU, seed)
-                .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
+        let shopper = Shopper::new(
+            verified.version,
+            verified.manifest,
+            catalogue,
+            &weights,
+            &self.device,
+            device::GPU,
+            seed,
+        )
+        .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
         report("device", 1, 1);
         let facts = facts(&shopper);
         self.shopper = Some(shopper);
@@ -101,7 +119,8 @@ impl Engine {
     pub fn track(&mut self, event: JsValue, now_ms: f64) -> Answer {
         let shopper = self.shopper()?;
         let event: JsEvent = from_js(event, "event")?;
-        let kind = EventKind::parse(&event.event).map_err(|e| Failure::new(Code::InvalidRequest, e.to_string()))?;
+        let kind =
+            EventKind::parse(&event.event).map_err(|e| Failure::new(Code::InvalidRequest, e.to_string()))?;
         let dwell = event.dwell_ms.filter(|d| d.is_finite() && *d >= 0.0).map(|d| d as u32);
         let item_id = match (&event.item_id, kind.names_item()) {
             (Some(id), _) => id.as_str(),
@@ -128,7 +147,8 @@ impl Engine {
         let (slot, kind, request) = request(shelf)?;
         let shopper = self.shopper()?;
         let listed = shopper.recommend(&request).await.map_err(Failure::from)?;
-        let items = (1..).zip(listed).map(|(rank, l)| JsItem { item_id: l.item_id, score: l.score, rank }).collect();
+        let items =
+            (1..).zip(listed).map(|(rank, l)| JsItem { item_id: l.item_id, score: l.score, rank }).collect();
         let personal = shopper.is_personal() && kind == "for_you";
         Ok(to_js(&JsShelf { shelf_id, slot, kind, items, model_version: shopper.version(), personal })?)
     }
@@ -170,7 +190,12 @@ impl Engine {
             .into_iter()
             .map(|s| JsShare { item_id: s.item_id, position: s.position, contribution: s.contribution })
             .collect();
-        Ok(to_js(&JsExplanation { item_id, score: told.score, because, personal_contribution: told.personal })?)
+        Ok(to_js(&JsExplanation {
+            item_id,
+            score: told.score,
+            because,
+            personal_contribution: told.personal,
+        })?)
     }
 
     /// The state in words.
@@ -251,15 +276,18 @@ impl Engine {
         }
     }
 
-    /// Forgets the shopper, here and in storage.
+    /// Forgets the shopper, here and, with `stored`, in storage.
     ///
     /// # Errors
     /// `STORAGE_UNAVAILABLE`; what is in memory is forgotten all the same.
-    pub async fn erase(&mut self) -> Result<(), JsValue> {
+    pub async fn erase(&mut self, stored: bool) -> Result<(), JsValue> {
         if let Some(shopper) = &mut self.shopper {
             shopper.erase();
         }
-        Ok(storage::erase().await?)
+        if stored {
+            storage::erase().await?;
+        }
+        Ok(())
     }
 }
 
@@ -269,5 +297,6 @@ fn facts(shopper: &Shopper) -> JsModel {
         items: shopper.catalogue().len(),
         parameters: shopper.student().parameters(),
         personal_parameters: shopper.personal().parameters(),
+        steps_per_click: shopper.steps_per_click(),
     }
 }

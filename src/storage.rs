@@ -42,7 +42,9 @@ pub(crate) async fn save(state: &[u8]) -> Result<(), Failure> {
     };
     match store.await {
         Ok(result) if result.is_committed() => Ok(()),
-        Ok(_) => Err(Failure::new(Code::StorageFull, "IndexedDB: the save was aborted; the old state is kept")),
+        Ok(_) => {
+            Err(Failure::new(Code::StorageFull, "IndexedDB: the save was aborted; the old state is kept"))
+        }
         Err(error) => Err(failure(&error)),
     }
 }

@@ -7,7 +7,9 @@ use onshelf_core::event::EventKind;
 use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape};
 use onshelf_core::weights::{Tensor, Weights, WeightsError};
-use onshelf_model::shopper::{COUNT_LIMIT, Filter, Kind, Request, RequestError, Restored, SESSION_LIMIT, Shopper, Tracked};
+use onshelf_model::shopper::{
+    COUNT_LIMIT, Filter, Kind, Request, RequestError, Restored, SESSION_LIMIT, Shopper, Tracked,
+};
 use onshelf_model::{Device, ModelError};
 use pollster::block_on;
 
@@ -60,7 +62,9 @@ fn weights(items: usize) -> Weights {
     put("items.bias", &[CENTROIDS], (0..CENTROIDS).map(|level| -(level as f32) / 20.0).collect());
     put("adapter.down", &[shape.dim, shape.adapter_rank], numbers.many(shape.dim * shape.adapter_rank, 0.5));
     put("adapter.up", &[shape.adapter_rank, shape.dim], vec![0.0; shape.dim * shape.adapter_rank]);
-    let row = |item: usize| [numbers.bits() as u8, numbers.bits() as u8, numbers.bits() as u8, numbers.bits() as u8, item as u8];
+    let row = |item: usize| {
+        [numbers.bits() as u8, numbers.bits() as u8, numbers.bits() as u8, numbers.bits() as u8, item as u8]
+    };
     let codes: Vec<u8> = (0..items).flat_map(row).collect();
     out.bytes.insert("items.codes".into(), (vec![items, shape.subspaces + 1], codes));
     out
@@ -137,7 +141,10 @@ fn counts_outside_the_range_are_refused() {
     for count in [0, COUNT_LIMIT + 1, usize::MAX] {
         let error = block_on(s.recommend(&shelf(count))).unwrap_err();
         assert!(matches!(error, RequestError::Invalid(_)));
-        assert!(error.to_string().contains(&count.to_string()) && error.to_string().contains("1000"), "{error}");
+        assert!(
+            error.to_string().contains(&count.to_string()) && error.to_string().contains("1000"),
+            "{error}"
+        );
     }
     assert_eq!(ask(&mut s, &shelf(COUNT_LIMIT)).len(), ITEMS, "a shelf cannot be longer than the catalogue");
     assert_eq!(ask(&mut s, &Request { max_per_category: 1, ..shelf(COUNT_LIMIT) }).len(), ITEMS);
@@ -168,7 +175,8 @@ fn strange_filters_give_short_shelves_or_errors() {
     let mut s = shopper();
     let filtered = |filter: Filter| Request { filter, ..shelf(5) };
     for price in [f32::NAN, -f32::NAN] {
-        let error = block_on(s.recommend(&filtered(Filter { price_max: Some(price), ..Filter::default() }))).unwrap_err();
+        let error = block_on(s.recommend(&filtered(Filter { price_max: Some(price), ..Filter::default() })))
+            .unwrap_err();
         assert!(error.to_string().contains("price_max"), "{error}");
     }
     // No item has a price, a brand or a category here.
@@ -182,7 +190,8 @@ fn strange_filters_give_short_shelves_or_errors() {
     for filter in none {
         assert!(ask(&mut s, &filtered(filter)).is_empty());
     }
-    let excluded = filtered(Filter { exclude: vec!["i1".into(), "nobody".into()], in_stock: true, ..Filter::default() });
+    let excluded =
+        filtered(Filter { exclude: vec!["i1".into(), "nobody".into()], in_stock: true, ..Filter::default() });
     assert_eq!(ids(&mut s, &excluded), ["i2", "i3", "i4", "i5", "i6"]);
 }
 
@@ -264,7 +273,19 @@ fn going_backwards_ends_no_session_and_a_long_silence_does() {
 fn ids_of_any_script_work() {
     let long = "€".repeat(170) + "ab";
     assert_eq!(long.len(), 512);
-    let strange = ["🧦👩‍🚀", "كتاب/١٢", "שָׁלוֹם", "line\nbreak", "\u{0}", " ", "\"},{\"", "e\u{301}", "é", "\u{202e}abc", &long];
+    let strange = [
+        "🧦👩‍🚀",
+        "كتاب/١٢",
+        "שָׁלוֹם",
+        "line\nbreak",
+        "\u{0}",
+        " ",
+        "\"},{\"",
+        "e\u{301}",
+        "é",
+        "\u{202e}abc",
+        &long,
+    ];
     let n = strange.len();
     let mut s = load("v1", catalogue(strange).unwrap(), &weights(n)).unwrap();
     for (at, id) in strange.into_iter().enumerate() {
@@ -298,7 +319,10 @@ fn ids_that_are_too_long_empty_or_twice_are_refused() {
 fn catalogue_and_table_must_be_of_one_size() {
     for items in [0, ITEMS - 1, ITEMS + 1] {
         let error = load("v1", numbered(items), &weights(ITEMS)).unwrap_err().to_string();
-        assert!(error.contains(&items.to_string()) && error.contains("50") && error.contains("export"), "{error}");
+        assert!(
+            error.contains(&items.to_string()) && error.contains("50") && error.contains("export"),
+            "{error}"
+        );
     }
 }
 
@@ -472,7 +496,8 @@ fn another_models_shape_does_not_stop_the_session() {
     weights.floats.insert("adapter.up".into(), Tensor::zeros(&[4, 8]));
     let mut manifest = manifest(ITEMS);
     manifest.student.adapter_rank = 4;
-    let mut s = Shopper::new("v2".into(), manifest, numbered(ITEMS), &weights, &Device::flex(), false, 7).unwrap();
+    let mut s =
+        Shopper::new("v2".into(), manifest, numbered(ITEMS), &weights, &Device::flex(), false, 7).unwrap();
     assert_eq!(s.import_state(&state), Ok(Restored::SessionOnly));
     assert_eq!(s.clicks().len(), 4);
 }
@@ -482,7 +507,8 @@ fn a_state_with_too_many_or_unknown_clicks_is_cut_to_what_is_known() {
     let state = learned().export_state().unwrap();
     let crowded = rewritten(&state, |json| {
         let click = |n: i64, id: &str, event: &str| serde_json::json!({ "item_id": id, "event": event, "at_ms": NOON + n * MINUTE, "dwell_ms": null });
-        let mut clicks: Vec<_> = (0..500).map(|n| click(n, &format!("i{}", n % 50 + 1), "view_item")).collect();
+        let mut clicks: Vec<_> =
+            (0..500).map(|n| click(n, &format!("i{}", n % 50 + 1), "view_item")).collect();
         clicks.push(click(501, "nobody", "view_item"));
         clicks.push(click(502, "i1", "time_travel"));
         json["clicks"] = clicks.into();

@@ -14,7 +14,12 @@ function sizes(name) {
       [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
     },
   });
-  return { name, raw: bytes.length, gzip: gzipSync(bytes, { level: 9 }).length, brotli: brotli.length };
+  return {
+    name,
+    raw: bytes.length,
+    gzip: gzipSync(bytes, { level: 9 }).length,
+    brotli: brotli.length,
+  };
 }
 
 const shared = ["index.js", "onshelf-worker.js"].map(sizes);
@@ -29,9 +34,18 @@ for (const [kind, budget] of Object.entries(budgets)) {
   own.forEach((s) => console.log(line(s)));
   const all = [...own, ...shared];
   const sum = (key) => all.reduce((total, s) => total + s[key], 0);
-  console.log(line({ name: `${kind} with its JavaScript`, raw: sum("raw"), gzip: sum("gzip"), brotli: sum("brotli") }));
+  console.log(
+    line({
+      name: `${kind} with its JavaScript`,
+      raw: sum("raw"),
+      gzip: sum("gzip"),
+      brotli: sum("brotli"),
+    }),
+  );
   const ok = sum("brotli") <= budget;
-  console.log(`${kind}: ${sum("brotli")} bytes of brotli, budget ${budget}: ${ok ? "within" : "ABOVE"}`);
+  console.log(
+    `${kind}: ${sum("brotli")} bytes of brotli, budget ${budget}: ${ok ? "within" : "ABOVE"}`,
+  );
   over ||= !ok;
 }
 process.exitCode = over ? 1 : 0;

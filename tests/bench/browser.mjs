@@ -50,7 +50,10 @@ try {
 }
 
 async function check(replay) {
-  for (const [kind, count] of [["cpu", replay.length], ["webgpu", values.gpu ? 20 : 0]]) {
+  for (const [kind, count] of [
+    ["cpu", replay.length],
+    ["webgpu", values.gpu ? 20 : 0],
+  ]) {
     if (count === 0) continue;
     const page = await browser.newPage(site.url);
     const call = await engineWorker(page);
@@ -58,7 +61,9 @@ async function check(replay) {
     if (loaded.code !== undefined) throw new Error(`${kind}: ${loaded.message}`);
     const sessions = replay.slice(0, count);
     const shelves = await assertReplay(call, sessions);
-    console.log(`${kind}: ${shelves} shelves of ${sessions.length} real sessions are the native rankings`);
+    console.log(
+      `${kind}: ${shelves} shelves of ${sessions.length} real sessions are the native rankings`,
+    );
     report[`${kind}_equal_shelves`] = shelves;
     await page.close();
   }
@@ -88,7 +93,8 @@ async function work({ device, rankings, steps, items, keys }) {
       list.push(performance.now() - start);
     }
     list.sort((a, b) => a - b);
-    const at = (q) => Number(list[Math.min(list.length - 1, Math.floor(q * list.length))].toFixed(2));
+    const at = (q) =>
+      Number(list[Math.min(list.length - 1, Math.floor(q * list.length))].toFixed(2));
     return { p50: at(0.5), p95: at(0.95), n: list.length };
   };
   const rank = () => shelf.recommend({ slot: "bench", count: 20 });
@@ -104,12 +110,22 @@ async function work({ device, rankings, steps, items, keys }) {
   const step = await times(steps, () => shelf.fineTune({ steps: 1, budget_ms: 60_000 }));
   const { session } = await shelf.inspect();
   await shelf.dispose();
-  return { load_ms: Math.round(loaded), recommend: again, click_and_recommend: fresh, learn: step, session: session.length };
+  return {
+    load_ms: Math.round(loaded),
+    recommend: again,
+    click_and_recommend: fresh,
+    learn: step,
+    session: session.length,
+  };
 }
 
 function print() {
-  console.log(`model version: ${report.items} items, ${report.bytes} bytes of weights and catalogue`);
-  console.log("device   load ms   recommend p50/p95   click + recommend p50/p95   learning step p50/p95   (ms)");
+  console.log(
+    `model version: ${report.items} items, ${report.bytes} bytes of weights and catalogue`,
+  );
+  console.log(
+    "device   load ms   recommend p50/p95   click + recommend p50/p95   learning step p50/p95   (ms)",
+  );
   for (const device of ["cpu", "webgpu"]) {
     const r = report[device];
     if (r === undefined) continue;

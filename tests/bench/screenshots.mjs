@@ -22,14 +22,20 @@ const server = await startServer({
     "/products.json": join(demo, "site"),
   },
 });
-const browser = await chromium.launch({ executablePath: browserPath("chromium"), args: ["--no-sandbox", "--disable-gpu"] });
+const browser = await chromium.launch({
+  executablePath: browserPath("chromium"),
+  args: ["--no-sandbox", "--disable-gpu"],
+});
 const id = (name) => `[data-testid="${name}"]`;
 
 async function open(colorScheme, viewport) {
   const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
   const page = await context.newPage();
   page.on("pageerror", (error) => console.error(`page: ${error.message}`));
-  page.on("console", (message) => message.type() === "error" && console.error(`console: ${message.text()}`));
+  page.on(
+    "console",
+    (message) => message.type() === "error" && console.error(`console: ${message.text()}`),
+  );
   await page.goto(`${server.url}/index.html?device=cpu`);
   await page.waitForFunction(() => document.documentElement.dataset.ready === "true");
   return { page, close: () => context.close() };
@@ -38,7 +44,12 @@ async function open(colorScheme, viewport) {
 /** Looks at the first few products of the personal shelf, so that there is something to see. */
 async function shop(page, times) {
   for (let n = 0; n < times; n++) {
-    await page.locator(`${id("shelf-for-you")} ${id("product-card")}`).nth(n).locator("a").first().click();
+    await page
+      .locator(`${id("shelf-for-you")} ${id("product-card")}`)
+      .nth(n)
+      .locator("a")
+      .first()
+      .click();
     await page.waitForSelector(id("add-to-basket"));
     await page.waitForTimeout(1300);
     if (n + 1 < times) {
@@ -63,14 +74,20 @@ try {
     await page.evaluate(() => (location.hash = "#/"));
     await page.waitForSelector(`${id("shelf-for-you")} ${id("product-card")}`);
     await shot(page, `shop-${scheme}`);
-    await page.locator(`${id("shelf-for-you")} ${id("why-button")}`).first().click();
+    await page
+      .locator(`${id("shelf-for-you")} ${id("why-button")}`)
+      .first()
+      .click();
     await page.waitForSelector(`${id("why-dialog")}[open]`);
     await shot(page, `why-${scheme}`);
     await page.keyboard.press("Escape");
     const panel = page.locator(id("panel"));
     await page.waitForTimeout(300);
-    const toggle = page.locator("#onshelf-panel button[aria-expanded], #onshelf-panel summary").first();
-    if ((await toggle.count()) > 0 && (await toggle.getAttribute("aria-expanded")) === "false") await toggle.click();
+    const toggle = page
+      .locator("#onshelf-panel button[aria-expanded], #onshelf-panel summary")
+      .first();
+    if ((await toggle.count()) > 0 && (await toggle.getAttribute("aria-expanded")) === "false")
+      await toggle.click();
     await panel.first().waitFor();
     await shot(page, `panel-${scheme}`);
     await close();

@@ -27,27 +27,33 @@ for (const [browser, kind, count] of CASES) {
     assert.ok(shelves >= count);
   });
 
-  suite.test(`${kind}: learns from clicks, explains, and shows what it learned`, async ({ page }) => {
-    const call = await engineWorker(page);
-    await loadReal(call, kind);
-    const clicks = ITEMS.slice(0, 4);
-    const { reports, shelf, explained, inspection } = await call("learn", { clicks, steps: 4 });
-    assert.equal(reports[0].steps, 0, "one click has nothing to learn from");
-    for (const report of reports.slice(1)) {
-      assert.equal(report.steps, 4);
-      assert.ok(report.loss_after < report.loss_before, JSON.stringify(report));
-      assert.equal(report.kept, true);
-    }
-    assert.equal(inspection.steps, 12);
-    assert.deepEqual(inspection.session.map((c) => c.item_id), clicks);
-    assert.ok(inspection.learned.length > 0);
-    assert.equal(shelf.items.length, 20);
-    assert.equal(explained.because.length, clicks.length);
-    assert.ok(explained.because.some((share) => share.contribution !== 0));
-    assert.ok(Math.abs(explained.score - shelf.items[0].score) < 1e-3);
-    const state = await call("call", { method: "exportReadable", args: [] });
-    for (const id of clicks) assert.ok(state.includes(id));
-  });
+  suite.test(
+    `${kind}: learns from clicks, explains, and shows what it learned`,
+    async ({ page }) => {
+      const call = await engineWorker(page);
+      await loadReal(call, kind);
+      const clicks = ITEMS.slice(0, 4);
+      const { reports, shelf, explained, inspection } = await call("learn", { clicks, steps: 4 });
+      assert.equal(reports[0].steps, 0, "one click has nothing to learn from");
+      for (const report of reports.slice(1)) {
+        assert.equal(report.steps, 4);
+        assert.ok(report.loss_after < report.loss_before, JSON.stringify(report));
+        assert.equal(report.kept, true);
+      }
+      assert.equal(inspection.steps, 12);
+      assert.deepEqual(
+        inspection.session.map((c) => c.item_id),
+        clicks,
+      );
+      assert.ok(inspection.learned.length > 0);
+      assert.equal(shelf.items.length, 20);
+      assert.equal(explained.because.length, clicks.length);
+      assert.ok(explained.because.some((share) => share.contribution !== 0));
+      assert.ok(Math.abs(explained.score - shelf.items[0].score) < 1e-3);
+      const state = await call("call", { method: "exportReadable", args: [] });
+      for (const id of clicks) assert.ok(state.includes(id));
+    },
+  );
 }
 
 suites.chromium.test("both devices learn the same", async ({ page, newPage }) => {
@@ -61,7 +67,10 @@ suites.chromium.test("both devices learn the same", async ({ page, newPage }) =>
   // The sampled items differ by seed, the lesson does not: losses agree roughly, before learning
   // and after.
   for (const [at, report] of cpu.reports.entries()) {
-    assert.ok(Math.abs(report.loss_after - gpu.reports[at].loss_after) < 0.5, JSON.stringify([cpu.reports, gpu.reports]));
+    assert.ok(
+      Math.abs(report.loss_after - gpu.reports[at].loss_after) < 0.5,
+      JSON.stringify([cpu.reports, gpu.reports]),
+    );
   }
 });
 
@@ -71,7 +80,10 @@ for (const name of ["chromium", "firefox"]) {
     await loadReal(call, "cpu");
     const { reasons, session } = await call("flood", { item: ITEMS[0], count: 10_000 });
     assert.ok(session <= 31, `${session} clicks in the session`);
-    assert.equal(Object.values(reasons).reduce((a, b) => a + b), 10_000);
+    assert.equal(
+      Object.values(reasons).reduce((a, b) => a + b),
+      10_000,
+    );
     assert.ok(reasons.flood > 0 || reasons.duplicate > 0, JSON.stringify(reasons));
   });
 }
@@ -79,7 +91,8 @@ for (const name of ["chromium", "firefox"]) {
 suites.chromium.test("an empty session is ranked by popularity", async ({ page }) => {
   const call = await engineWorker(page);
   await loadReal(call, "cpu");
-  const shelf = (kind) => call("call", { method: "recommend", args: [{ slot: "x", kind, count: 10 }, 0] });
+  const shelf = (kind) =>
+    call("call", { method: "recommend", args: [{ slot: "x", kind, count: 10 }, 0] });
   const ids = async (kind) => (await shelf(kind)).items.map((i) => i.item_id);
   assert.deepEqual(await ids("for_you"), await ids("popular"));
   assert.deepEqual(await ids("continue"), []);
@@ -94,10 +107,16 @@ suites.chromium.test("wrong requests are refused by name", async ({ page }) => {
   assert.equal((await recommend({ slot: "x", count: 1.5 })).code, "INVALID_REQUEST");
   assert.equal((await recommend({ slot: "x", kind: "best" })).code, "INVALID_REQUEST");
   assert.equal((await recommend({ slot: "x", kind: "similar" })).code, "INVALID_REQUEST");
-  assert.equal((await recommend({ slot: "x", kind: "similar", item_id: "☃" })).code, "UNKNOWN_ITEM");
+  assert.equal(
+    (await recommend({ slot: "x", kind: "similar", item_id: "☃" })).code,
+    "UNKNOWN_ITEM",
+  );
   assert.equal((await recommend({})).code, "INVALID_REQUEST");
   assert.equal((await call("call", { method: "explain", args: ["☃"] })).code, "UNKNOWN_ITEM");
-  const told = await call("call", { method: "track", args: [{ event: "view_item", item_id: "☃" }, 0] });
+  const told = await call("call", {
+    method: "track",
+    args: [{ event: "view_item", item_id: "☃" }, 0],
+  });
   assert.deepEqual(told, { accepted: false, reason: "unknown_item", session_length: 0 });
   const event = { event: "look", item_id: ITEMS[0] };
   assert.equal((await call("call", { method: "track", args: [event, 0] })).code, "INVALID_REQUEST");
@@ -113,22 +132,28 @@ suites.chromium.test("without IndexedDB the engine says so and goes on", async (
   assert.equal(shelf.items.length, 20);
 });
 
-suites.chromium.test("a worker ended in the middle of a save leaves the old state whole", async ({ page }) => {
-  const call = await engineWorker(page);
-  await loadReal(call, "cpu");
-  await call("learn", { clicks: ITEMS.slice(0, 3), steps: 2 });
-  await call("call", { method: "save", args: [] });
-  for (const delay of [0, 3, 7, 20]) {
-    await page.run(async (wait) => {
-      globalThis.engineCall("saveForever");
-      await new Promise((done) => setTimeout(done, wait));
-      globalThis.engineWorker.terminate();
-    }, delay);
-    const again = await engineWorker(page);
-    await loadReal(again, "cpu");
-    assert.equal(await again("call", { method: "restore", args: [] }), true);
-    const { session, steps } = await again("call", { method: "inspect", args: [] });
-    assert.deepEqual(session.map((c) => c.item_id), ITEMS.slice(0, 3));
-    assert.equal(steps, 4);
-  }
-});
+suites.chromium.test(
+  "a worker ended in the middle of a save leaves the old state whole",
+  async ({ page }) => {
+    const call = await engineWorker(page);
+    await loadReal(call, "cpu");
+    await call("learn", { clicks: ITEMS.slice(0, 3), steps: 2 });
+    await call("call", { method: "save", args: [] });
+    for (const delay of [0, 3, 7, 20]) {
+      await page.run(async (wait) => {
+        globalThis.engineCall("saveForever");
+        await new Promise((done) => setTimeout(done, wait));
+        globalThis.engineWorker.terminate();
+      }, delay);
+      const again = await engineWorker(page);
+      await loadReal(again, "cpu");
+      assert.equal(await again("call", { method: "restore", args: [] }), true);
+      const { session, steps } = await again("call", { method: "inspect", args: [] });
+      assert.deepEqual(
+        session.map((c) => c.item_id),
+        ITEMS.slice(0, 3),
+      );
+      assert.equal(steps, 4);
+    }
+  },
+);

@@ -18,14 +18,22 @@ const KEY = publicKey.export({ format: "der", type: "spki" }).subarray(-32).toSt
 
 const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
 const manifest = JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8"));
-const blob = (role) => readFileSync(join(MODEL, "models", manifest.files.find((f) => f.role === role).path));
+const blob = (role) =>
+  readFileSync(join(MODEL, "models", manifest.files.find((f) => f.role === role).path));
 
 /** Signs a payload as DSSE says. */
 function signed(payload, type = TYPE) {
   const bytes = Buffer.from(JSON.stringify(payload));
-  const message = Buffer.concat([Buffer.from(`DSSEv1 ${type.length} ${type} ${bytes.length} `), bytes]);
+  const message = Buffer.concat([
+    Buffer.from(`DSSEv1 ${type.length} ${type} ${bytes.length} `),
+    bytes,
+  ]);
   const sig = sign(null, message, privateKey).toString("base64");
-  return { payloadType: type, payload: bytes.toString("base64"), signatures: [{ keyid: KEY, sig }] };
+  return {
+    payloadType: type,
+    payload: bytes.toString("base64"),
+    signatures: [{ keyid: KEY, sig }],
+  };
 }
 
 /** Writes a model version with changed parts and gives its manifest's address. */
@@ -76,7 +84,10 @@ suite.test("a version signed by another implementation loads", async ({ page }) 
 suite.test("a manifest of an untrusted key", async ({ page }) => {
   assert.equal((await load(page, publish("untrusted"), KEYS)).code, "UNTRUSTED_KEY");
   assert.equal((await load(page, "/made/untrusted/latest.json", [])).code, "UNTRUSTED_KEY");
-  assert.equal((await load(page, "/made/untrusted/latest.json", ["not a key"])).code, "UNTRUSTED_KEY");
+  assert.equal(
+    (await load(page, "/made/untrusted/latest.json", ["not a key"])).code,
+    "UNTRUSTED_KEY",
+  );
 });
 
 suite.test("a manifest changed after signing", async ({ page }) => {
@@ -95,7 +106,10 @@ suite.test("a newer format", async ({ page }) => {
 });
 
 suite.test("not a manifest, and no manifest", async ({ page }) => {
-  assert.equal((await load(page, publish("type", { seal: (m) => signed(m, "text/plain") }))).code, "MANIFEST_INVALID");
+  assert.equal(
+    (await load(page, publish("type", { seal: (m) => signed(m, "text/plain") }))).code,
+    "MANIFEST_INVALID",
+  );
   assert.equal((await load(page, "/blank.html")).code, "MANIFEST_INVALID");
   page.expectProblem(/404/);
   assert.equal((await load(page, "/made/absent/latest.json")).code, "NETWORK");
@@ -114,11 +128,17 @@ for (const role of ["weights", "catalogue"]) {
 }
 
 suite.test("signed, but broken inside", async ({ page }) => {
-  const twice = json(blob("catalogue"), (c) => ({ ...c, ids: c.ids.map((id, at) => (at === 5 ? c.ids[2] : id)) }));
+  const twice = json(blob("catalogue"), (c) => ({
+    ...c,
+    ids: c.ids.map((id, at) => (at === 5 ? c.ids[2] : id)),
+  }));
   const told = await load(page, publish("twice", { catalogue: twice }));
   assert.equal(told.code, "CATALOGUE_INVALID");
   const newer = json(blob("catalogue"), (c) => ({ ...c, format: 9 }));
-  assert.equal((await load(page, publish("newer-catalogue", { catalogue: newer }))).code, "FORMAT_TOO_NEW");
+  assert.equal(
+    (await load(page, publish("newer-catalogue", { catalogue: newer }))).code,
+    "FORMAT_TOO_NEW",
+  );
   const weights = blob("weights").subarray(0, 200);
   assert.equal((await load(page, publish("stub", { weights }))).code, "MANIFEST_INVALID");
   const shape = (m) => ({ ...m, student: { ...m.student, dim: m.student.dim * 2 } });

@@ -16,7 +16,8 @@ for (const [name, browser] of Object.entries(suites)) {
     const first = await page.run(async ({ keys, model, items }) => {
       const options = { model, publicKeys: keys, device: "cpu", storage: "indexeddb" };
       const shelf = await onshelf.Onshelf.load(options);
-      const home = async () => (await shelf.recommend({ slot: "home" })).items.map((i) => i.item_id);
+      const home = async () =>
+        (await shelf.recommend({ slot: "home" })).items.map((i) => i.item_id);
       const cold = await home();
       for (const item_id of items.slice(0, 3)) {
         await shelf.track({ event: "view_item", item_id });
@@ -75,25 +76,31 @@ suite.test("WebGPU on request: takes over, ranks as the CPU does, and learns", a
   assert.equal(got.personal.personal, true);
 });
 
-suite.test("the graphics process dies while learning: the CPU goes on, no click is lost", async ({ page }) => {
-  await page.run(async ({ keys, model, items }) => {
-    const options = { model, publicKeys: keys, device: "webgpu", storage: "none" };
-    globalThis.shelf = await onshelf.Onshelf.load(options);
-    for (const item_id of items.slice(0, 3)) await shelf.track({ event: "view_item", item_id });
-  }, given);
-  const before = await page.run(() => shelf.inspect());
-  assert.equal(before.device, "webgpu");
-  const learning = page.run(() => shelf.fineTune({ steps: 20, budget_ms: 60_000 }));
-  const session = await page.raw.context().browser().newBrowserCDPSession();
-  await session.send("Browser.crashGpuProcess").catch(() => undefined);
-  page.expectProblem(/GPU|WebGPU|device|context/i);
-  const tuned = await learning;
-  const after = await page.run(() => shelf.inspect());
-  assert.equal(tuned.device, "cpu");
-  assert.equal(after.device, "cpu");
-  assert.deepEqual(after.session.map((c) => c.item_id), given.items.slice(0, 3));
-  await page.run(() => shelf.dispose());
-});
+suite.test(
+  "the graphics process dies while learning: the CPU goes on, no click is lost",
+  async ({ page }) => {
+    await page.run(async ({ keys, model, items }) => {
+      const options = { model, publicKeys: keys, device: "webgpu", storage: "none" };
+      globalThis.shelf = await onshelf.Onshelf.load(options);
+      for (const item_id of items.slice(0, 3)) await shelf.track({ event: "view_item", item_id });
+    }, given);
+    const before = await page.run(() => shelf.inspect());
+    assert.equal(before.device, "webgpu");
+    const learning = page.run(() => shelf.fineTune({ steps: 20, budget_ms: 60_000 }));
+    const session = await page.raw.context().browser().newBrowserCDPSession();
+    await session.send("Browser.crashGpuProcess").catch(() => undefined);
+    page.expectProblem(/GPU|WebGPU|device|context/i);
+    const tuned = await learning;
+    const after = await page.run(() => shelf.inspect());
+    assert.equal(tuned.device, "cpu");
+    assert.equal(after.device, "cpu");
+    assert.deepEqual(
+      after.session.map((c) => c.item_id),
+      given.items.slice(0, 3),
+    );
+    await page.run(() => shelf.dispose());
+  },
+);
 
 suite.test("a full disk: learning goes on and says that nothing is kept", async ({ page, url }) => {
   const session = await page.raw.context().newCDPSession(page.raw);
@@ -118,7 +125,9 @@ suite.test("a full disk: learning goes on and says that nothing is kept", async 
 suite.test("the main thread never blocks for 50 ms", async ({ page }) => {
   const long = await page.run(async ({ keys, model, items }) => {
     const tasks = [];
-    new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration))).observe({
+    new PerformanceObserver((list) =>
+      tasks.push(...list.getEntries().map((e) => e.duration)),
+    ).observe({
       type: "longtask",
       buffered: true,
     });

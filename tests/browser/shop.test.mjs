@@ -33,37 +33,47 @@ async function openShop(page, { width = 1280, height = 900, path = "" } = {}) {
 const shelf = (raw, name) =>
   raw.$$eval(`${id(name)} ${id("product-card")}`, (cards) => cards.map((c) => c.dataset.itemId));
 
-suite.test("the shop re-ranks after clicks, remembers after a reload, forgets on request", async ({ page }) => {
-  const raw = await openShop(page);
-  const cold = await shelf(raw, "shelf-for-you");
-  assert.ok(cold.length >= 6);
-  for (const at of [1, 2, 3]) {
-    await raw.click(`${id("shelf-popular")} ${id("product-card")}:nth-of-type(${at}) a >> nth=0`).catch(async () => {
-      await raw.locator(`${id("shelf-popular")} ${id("product-card")}`).nth(at).locator("a").first().click();
-    });
-    await raw.waitForSelector(id("add-to-basket"));
-    await raw.waitForFunction(() => window.onshelfDemo !== undefined);
-    await raw.waitForTimeout(400);
-    await raw.goto(`${new URL(raw.url()).origin}/index.html?device=cpu#/`);
+suite.test(
+  "the shop re-ranks after clicks, remembers after a reload, forgets on request",
+  async ({ page }) => {
+    const raw = await openShop(page);
+    const cold = await shelf(raw, "shelf-for-you");
+    assert.ok(cold.length >= 6);
+    for (const at of [1, 2, 3]) {
+      await raw
+        .click(`${id("shelf-popular")} ${id("product-card")}:nth-of-type(${at}) a >> nth=0`)
+        .catch(async () => {
+          await raw
+            .locator(`${id("shelf-popular")} ${id("product-card")}`)
+            .nth(at)
+            .locator("a")
+            .first()
+            .click();
+        });
+      await raw.waitForSelector(id("add-to-basket"));
+      await raw.waitForFunction(() => window.onshelfDemo !== undefined);
+      await raw.waitForTimeout(400);
+      await raw.goto(`${new URL(raw.url()).origin}/index.html?device=cpu#/`);
+      await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
+      await raw.waitForSelector(`${id("shelf-for-you")} ${id("product-card")}`);
+    }
+    await raw.waitForTimeout(600);
+    const warm = await shelf(raw, "shelf-for-you");
+    assert.notDeepEqual(warm, cold);
+    const before = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
+    assert.ok(before.session.length >= 2, JSON.stringify(before.session));
+    assert.ok(before.steps > 0);
+    await raw.reload();
     await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
     await raw.waitForSelector(`${id("shelf-for-you")} ${id("product-card")}`);
-  }
-  await raw.waitForTimeout(600);
-  const warm = await shelf(raw, "shelf-for-you");
-  assert.notDeepEqual(warm, cold);
-  const before = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
-  assert.ok(before.session.length >= 2, JSON.stringify(before.session));
-  assert.ok(before.steps > 0);
-  await raw.reload();
-  await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
-  await raw.waitForSelector(`${id("shelf-for-you")} ${id("product-card")}`);
-  const again = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
-  assert.deepEqual(again.session, before.session);
-  assert.equal(again.steps, before.steps);
-  await raw.evaluate(() => window.onshelfDemo.shelf.erase());
-  const erased = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
-  assert.deepEqual([erased.session.length, erased.steps], [0, 0]);
-});
+    const again = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
+    assert.deepEqual(again.session, before.session);
+    assert.equal(again.steps, before.steps);
+    await raw.evaluate(() => window.onshelfDemo.shelf.erase());
+    const erased = await raw.evaluate(() => window.onshelfDemo.shelf.inspect());
+    assert.deepEqual([erased.session.length, erased.steps], [0, 0]);
+  },
+);
 
 suite.test("no task of the main thread lasts 50 ms while shopping", async ({ page }) => {
   const raw = await openShop(page);
@@ -74,7 +84,11 @@ suite.test("no task of the main thread lasts 50 ms while shopping", async ({ pag
     ).observe({ type: "longtask" });
   });
   for (const at of [0, 1, 2]) {
-    const link = raw.locator(`${id("shelf-for-you")} ${id("product-card")}`).nth(at).locator("a").first();
+    const link = raw
+      .locator(`${id("shelf-for-you")} ${id("product-card")}`)
+      .nth(at)
+      .locator("a")
+      .first();
     await link.click();
     await raw.waitForSelector(id("add-to-basket"));
     await raw.waitForTimeout(500);
@@ -94,8 +108,12 @@ for (const scheme of ["light", "dark"]) {
       await raw.waitForTimeout(300);
       await raw.evaluate(axe);
       const found = await raw.evaluate(async () => {
-        const { violations } = await axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"] });
-        return violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`);
+        const { violations } = await axe.run(document, {
+          runOnly: ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"],
+        });
+        return violations.map(
+          (v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`,
+        );
       });
       assert.deepEqual(found, [], path);
     }

@@ -80,7 +80,8 @@ fn loss_gradient_and_step_agree_with_finite_differences() {
             // After one step the first moment is a tenth of the gradient.
             let saved = personal.to_weights();
             let moment = |name: &str| saved.floats[name].values.iter().map(|m| m / 0.1).collect::<Vec<_>>();
-            let gradient = [moment("moments.down.first"), moment("moments.up.first"), moment("moments.taste.first")];
+            let gradient =
+                [moment("moments.down.first"), moment("moments.up.first"), moment("moments.taste.first")];
             close("gradient", &gradient.concat(), &case.gradient, 2e-5);
             let after = [&personal.adapter.down[..], &personal.adapter.up, &personal.taste].concat();
             for ((found, expected), g) in after.iter().zip(&case.after).zip(&case.gradient) {

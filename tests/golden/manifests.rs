@@ -66,7 +66,8 @@ fn signing_gives_the_same_bytes() {
 fn every_bad_manifest_is_refused_for_its_own_reason() {
     let file: ManifestFile = golden("manifest.json");
     for bad in &file.bad {
-        let error = Manifest::verify(&serde_json::to_vec(&bad.envelope).unwrap(), &file.trusted).expect_err(&bad.what);
+        let error = Manifest::verify(&serde_json::to_vec(&bad.envelope).unwrap(), &file.trusted)
+            .expect_err(&bad.what);
         let fits = match bad.error.as_str() {
             "BadSignature" => matches!(error, VersionError::BadSignature(_)),
             "UntrustedKey" => matches!(error, VersionError::UntrustedKey { .. }),

@@ -63,7 +63,8 @@ fn the_last_vectors_of_a_batch_agree() {
     let mut sessions: Vec<_> = file.sessions.iter().map(input).collect();
     sessions.insert(1, SessionInput::default());
     let found = block_on(student.encode_last(&sessions)).unwrap();
-    let mut expected: Vec<Vec<f32>> = file.sessions.iter().map(|s| s.vectors.last().unwrap().clone()).collect();
+    let mut expected: Vec<Vec<f32>> =
+        file.sessions.iter().map(|s| s.vectors.last().unwrap().clone()).collect();
     expected.insert(1, vec![0.0; file.shape.dim]);
     close("last vectors", &found, &expected.concat(), TOLERANCE);
 }
@@ -86,7 +87,12 @@ fn the_adapter_agrees_with_and_without_taste() {
     for session in &file.sessions {
         let newest = session.vectors.last().unwrap();
         close("query", &adapter.apply(newest, None), &session.query, TOLERANCE);
-        close("query with taste", &adapter.apply(newest, Some(&session.taste)), &session.query_with_taste, TOLERANCE);
+        close(
+            "query with taste",
+            &adapter.apply(newest, Some(&session.taste)),
+            &session.query_with_taste,
+            TOLERANCE,
+        );
     }
 }
 

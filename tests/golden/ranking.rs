@@ -100,9 +100,8 @@ fn metrics_agree_on_ties_and_misses() {
         sum.show(best);
     }
     let found = sum.summary(file.items);
-    let list = |s: &Summary| {
-        [s.recall_20, s.mrr_20, s.ndcg_20, s.hr_5, s.ndcg_5, s.hr_10, s.ndcg_10, s.coverage_20]
-    };
+    let list =
+        |s: &Summary| [s.recall_20, s.mrr_20, s.ndcg_20, s.hr_5, s.ndcg_5, s.hr_10, s.ndcg_10, s.coverage_20];
     assert_eq!(found.tests, file.summary.tests);
     for (f, e) in list(&found).into_iter().zip(list(&file.summary)) {
         assert!((f - e).abs() < 1e-8, "{found:?} expected {:?}", file.summary);

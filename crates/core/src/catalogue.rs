@@ -117,9 +117,7 @@ impl Catalogue {
         // A newer format may have any shape, so its number is looked for before complaining.
         let format = match &read {
             Ok(read) => Some(read.format),
-            Err(_) => serde_json::from_slice(bytes)
-                .ok()
-                .map(|Header { format }| format),
+            Err(_) => serde_json::from_slice(bytes).ok().map(|Header { format }| format),
         };
         match format {
             Some(found) if found > FORMAT => return Err(CatalogueError::NewerFormat { found }),
@@ -134,9 +132,7 @@ impl Catalogue {
             brands: read.brands,
             categories: read.categories,
             prices: read.prices.map(price_column).transpose()?,
-            stocks: read
-                .stocks
-                .map(|column| column.into_iter().map(columns::stock_code).collect()),
+            stocks: read.stocks.map(|column| column.into_iter().map(columns::stock_code).collect()),
             trained,
         })
     }
@@ -152,19 +148,9 @@ impl Catalogue {
             names: &self.names,
             brands: &self.brands,
             categories: &self.categories,
-            prices: self
-                .prices
-                .as_ref()
-                .map(|p| p.iter().map(known_price).collect()),
-            stocks: self
-                .stocks
-                .as_ref()
-                .map(|s| s.iter().map(known_stock).collect()),
-            untrained: (1..)
-                .zip(&self.trained)
-                .filter(|(_, t)| !**t)
-                .map(|(i, _)| i)
-                .collect(),
+            prices: self.prices.as_ref().map(|p| p.iter().map(known_price).collect()),
+            stocks: self.stocks.as_ref().map(|s| s.iter().map(known_stock).collect()),
+            untrained: (1..).zip(&self.trained).filter(|(_, t)| !**t).map(|(i, _)| i).collect(),
         };
         serde_json::to_vec(&write).expect("strings and finite numbers are always valid JSON")
     }
@@ -190,12 +176,11 @@ impl Catalogue {
         }
         check_length("prices", columns.prices.as_ref().map(Vec::len), items)?;
         check_length("stocks", columns.stocks.as_ref().map(Vec::len), items)?;
-        let by_id =
-            IdTable::new(&columns.ids).map_err(|(first, second)| CatalogueError::DuplicateId {
-                id: columns.ids.get(second).unwrap_or_default().to_owned(),
-                first: index_at(first),
-                second: index_at(second),
-            })?;
+        let by_id = IdTable::new(&columns.ids).map_err(|(first, second)| CatalogueError::DuplicateId {
+            id: columns.ids.get(second).unwrap_or_default().to_owned(),
+            first: index_at(first),
+            second: index_at(second),
+        })?;
         Ok(Self {
             ids: columns.ids,
             by_id,
@@ -243,9 +228,7 @@ impl Catalogue {
     #[must_use]
     pub fn brand(&self, index: u32) -> Option<&str> {
         let brands = self.brands.as_ref()?;
-        let brand = brands
-            .values
-            .get(*brands.codes.get(position(index)?)? as usize)?;
+        let brand = brands.values.get(*brands.codes.get(position(index)?)? as usize)?;
         (!brand.is_empty()).then_some(brand)
     }
 
@@ -259,9 +242,7 @@ impl Catalogue {
     /// How many brand numbers there are; at least 1.
     #[must_use]
     pub fn brand_codes(&self) -> usize {
-        self.brands
-            .as_ref()
-            .map_or(1, |coded| coded.values.len().max(1))
+        self.brands.as_ref().map_or(1, |coded| coded.values.len().max(1))
     }
 
     /// The category path of an item from the root; empty when unknown.
@@ -277,27 +258,19 @@ impl Catalogue {
     /// category share a number (0 in a catalogue without categories).
     #[must_use]
     pub fn category_code(&self, index: u32) -> u32 {
-        code_of(
-            self.categories.as_ref().map(|coded| &coded.codes[..]),
-            index,
-        )
+        code_of(self.categories.as_ref().map(|coded| &coded.codes[..]), index)
     }
 
     /// How many category numbers there are; at least 1.
     #[must_use]
     pub fn category_codes(&self) -> usize {
-        self.categories
-            .as_ref()
-            .map_or(1, |coded| coded.values.len().max(1))
+        self.categories.as_ref().map_or(1, |coded| coded.values.len().max(1))
     }
 
     /// The category path of a number from [`Self::category_code`]; empty when there is none.
     #[must_use]
     pub fn category_of_code(&self, code: u32) -> &[String] {
-        self.categories
-            .as_ref()
-            .and_then(|coded| coded.values.get(code as usize))
-            .map_or(&[], Vec::as_slice)
+        self.categories.as_ref().and_then(|coded| coded.values.get(code as usize)).map_or(&[], Vec::as_slice)
     }
 
     /// The price of an item in the shop's currency, from 0.
@@ -317,18 +290,13 @@ impl Catalogue {
     /// Whether training saw the item. An untrained item is recommended only when asked for.
     #[must_use]
     pub fn is_trained(&self, index: u32) -> bool {
-        position(index)
-            .and_then(|at| self.trained.get(at))
-            .copied()
-            .unwrap_or(false)
+        position(index).and_then(|at| self.trained.get(at)).copied().unwrap_or(false)
     }
 }
 
 impl fmt::Debug for Catalogue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogue")
-            .field("items", &self.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Catalogue").field("items", &self.len()).finish_non_exhaustive()
     }
 }
 
@@ -355,10 +323,7 @@ fn index_at(position: usize) -> u32 {
 }
 
 fn code_of(codes: Option<&[u32]>, index: u32) -> u32 {
-    codes
-        .and_then(|codes| codes.get(position(index)?))
-        .copied()
-        .unwrap_or(0)
+    codes.and_then(|codes| codes.get(position(index)?)).copied().unwrap_or(0)
 }
 
 fn bad_price(price: f32) -> bool {
@@ -400,17 +365,9 @@ fn check_id(index: u32, id: &str) -> Result<(), CatalogueError> {
     }
 }
 
-fn check_length(
-    column: &'static str,
-    found: Option<usize>,
-    expected: usize,
-) -> Result<(), CatalogueError> {
+fn check_length(column: &'static str, found: Option<usize>, expected: usize) -> Result<(), CatalogueError> {
     match found {
-        Some(found) if found != expected => Err(CatalogueError::ColumnLength {
-            column,
-            found,
-            expected,
-        }),
+        Some(found) if found != expected => Err(CatalogueError::ColumnLength { column, found, expected }),
         _ => Ok(()),
     }
 }
@@ -423,12 +380,9 @@ fn check_codes(
 ) -> Result<(), CatalogueError> {
     check_length(column, Some(codes.len()), items)?;
     match codes.iter().position(|&code| code as usize >= values) {
-        Some(at) => Err(CatalogueError::CodeOutOfRange {
-            column,
-            index: index_at(at),
-            code: codes[at],
-            values,
-        }),
+        Some(at) => {
+            Err(CatalogueError::CodeOutOfRange { column, index: index_at(at), code: codes[at], values })
+        }
         None => Ok(()),
     }
 }
@@ -437,11 +391,7 @@ fn json_error(error: &serde_json::Error) -> CatalogueError {
     let (line, column) = (error.line(), error.column());
     let full = error.to_string();
     let place = format!(" at line {line} column {column}");
-    CatalogueError::Json {
-        reason: full.strip_suffix(&place).unwrap_or(&full).to_owned(),
-        line,
-        column,
-    }
+    CatalogueError::Json { reason: full.strip_suffix(&place).unwrap_or(&full).to_owned(), line, column }
 }
 
 #[cfg(test)]

@@ -86,10 +86,7 @@ impl EventKind {
     ///
     /// [`EventError::UnknownCode`] above 5.
     pub fn from_code(code: u8) -> Result<Self, EventError> {
-        Self::ALL
-            .get(usize::from(code))
-            .copied()
-            .ok_or(EventError::UnknownCode(code))
+        Self::ALL.get(usize::from(code)).copied().ok_or(EventError::UnknownCode(code))
     }
 
     /// Whether events of this kind name an item; only a search does not.
@@ -132,31 +129,19 @@ impl Click {
     /// A view of `item` with neither time nor dwell.
     #[must_use]
     pub const fn view(item: u32) -> Self {
-        Self {
-            item,
-            kind: EventKind::ViewItem,
-            at_ms: None,
-            dwell_ms: None,
-        }
+        Self { item, kind: EventKind::ViewItem, at_ms: None, dwell_ms: None }
     }
 
     /// An event of `kind` on `item` at a time in Unix milliseconds.
     #[must_use]
     pub const fn at(item: u32, kind: EventKind, at_ms: i64) -> Self {
-        Self {
-            item,
-            kind,
-            at_ms: Some(at_ms),
-            dwell_ms: None,
-        }
+        Self { item, kind, at_ms: Some(at_ms), dwell_ms: None }
     }
 }
 
 impl fmt::Debug for Click {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Click")
-            .field("kind", &self.kind)
-            .finish_non_exhaustive()
+        f.debug_struct("Click").field("kind", &self.kind).finish_non_exhaustive()
     }
 }
 
@@ -183,19 +168,14 @@ mod tests {
 
     #[test]
     fn only_a_search_names_no_item() {
-        let without: Vec<_> = EventKind::ALL
-            .into_iter()
-            .filter(|kind| !kind.names_item())
-            .collect();
+        let without: Vec<_> = EventKind::ALL.into_iter().filter(|kind| !kind.names_item()).collect();
         assert_eq!(without, [EventKind::Search]);
     }
 
     #[test]
     fn debug_hides_the_item_and_the_time() {
-        let click = Click {
-            dwell_ms: Some(987),
-            ..Click::at(424_242, EventKind::Purchase, 1_700_000_000_123)
-        };
+        let click =
+            Click { dwell_ms: Some(987), ..Click::at(424_242, EventKind::Purchase, 1_700_000_000_123) };
         let shown = format!("{click:?} {click:#?}");
         assert!(shown.contains("Purchase"));
         for secret in ["424242", "1700000000123", "987"] {

@@ -26,7 +26,7 @@ pub fn ndcg_at(rank: Option<usize>, k: usize) -> f64 {
 
 /// The 1-based rank of `target` in a full list of scores (`scores[i]` belongs to item `i + 1`).
 ///
-/// Ties are ranked **pessimistically but fairly**: the target comes after every item of a
+/// Ties are ranked by index: the target comes after every item of a
 /// higher score and after equal scores of a lower index, the same order that
 /// [`crate::rank::TopK`] lists. A target whose score is not finite has no rank.
 #[must_use]

@@ -7,10 +7,22 @@
 //! All of them give one score per item, `scores[i]` for item `i + 1`.
 
 /// Sessions in order of time, as item indices (1-based; 0 is padding and never occurs).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SessionLog {
     items: Vec<u32>,
     offsets: Vec<u32>,
+}
+
+/// Never prints a click.
+impl std::fmt::Debug for SessionLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "SessionLog({} sessions, {} clicks)",
+            self.offsets.len().saturating_sub(1),
+            self.items.len()
+        )
+    }
 }
 
 impl SessionLog {
@@ -87,7 +99,7 @@ impl Default for VsknnOptions {
 }
 
 /// Vector multiplication session-based k-nearest neighbours.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Vsknn {
     log: SessionLog,
     postings: Vec<u32>,
@@ -97,7 +109,7 @@ pub struct Vsknn {
 }
 
 /// Working memory of one caller of [`Vsknn`], kept between calls.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct VsknnScratch {
     similarity: Vec<f32>,
     touched: Vec<u32>,
@@ -158,10 +170,7 @@ impl Vsknn {
         }
         for (session, similarity) in neighbours {
             let clicks = self.log.session(session as usize);
-            let decay = clicks
-                .iter()
-                .map(|&i| scratch.weight_of[i as usize])
-                .fold(0.0_f32, f32::max);
+            let decay = clicks.iter().map(|&i| scratch.weight_of[i as usize]).fold(0.0_f32, f32::max);
             let mut previous: [u32; 32] = [0; 32];
             for (n, &i) in clicks.iter().enumerate() {
                 // An item votes once a session.
@@ -185,12 +194,7 @@ impl Vsknn {
     }
 
     /// The most similar sessions among the most recent candidates, with their similarity.
-    fn nearest(
-        &self,
-        item_seq: &[u32],
-        exclude: Option<u32>,
-        scratch: &mut VsknnScratch,
-    ) -> Vec<(u32, f32)> {
+    fn nearest(&self, item_seq: &[u32], exclude: Option<u32>, scratch: &mut VsknnScratch) -> Vec<(u32, f32)> {
         scratch.similarity.resize(self.log.len(), 0.0);
         scratch.touched.clear();
         for (item, weight) in weights_from_end(item_seq, self.options.window) {
@@ -246,7 +250,7 @@ fn weights_from_end(item_seq: &[u32], window: usize) -> Vec<(u32, f32)> {
 }
 
 /// Item-to-item transition counts, weighted by 1/distance (sequential rules).
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Transitions {
     followers: Vec<Vec<(u32, f32)>>,
 }

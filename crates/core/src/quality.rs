@@ -78,13 +78,7 @@ impl Rules {
     /// The default numbers with every rule switched off.
     #[must_use]
     pub fn off() -> Self {
-        Self {
-            robots: false,
-            floods: false,
-            duplicates: false,
-            bounces: false,
-            ..Self::default()
-        }
+        Self { robots: false, floods: false, duplicates: false, bounces: false, ..Self::default() }
     }
 }
 
@@ -272,35 +266,25 @@ impl Gate {
         self.previous_timeless = None;
         let window = self.rules.duplicate_window_ms;
         let duplicate = self.recent.iter().any(|recent| {
-            recent.item == click.item
-                && recent.kind == click.kind
-                && now.saturating_sub(recent.at) <= window
+            recent.item == click.item && recent.kind == click.kind && now.saturating_sub(recent.at) <= window
         });
         if self.recent.len() == DUPLICATE_MEMORY {
             self.recent.pop_front();
         }
-        self.recent.push_back(Recent {
-            item: click.item,
-            kind: click.kind,
-            at: now,
-        });
+        self.recent.push_back(Recent { item: click.item, kind: click.kind, at: now });
         duplicate
     }
 
     fn is_bounce(&self, click: &Click) -> bool {
         self.rules.bounces
             && click.kind == EventKind::ViewItem
-            && click
-                .dwell_ms
-                .is_some_and(|dwell| dwell < self.rules.bounce_dwell_ms)
+            && click.dwell_ms.is_some_and(|dwell| dwell < self.rules.bounce_dwell_ms)
     }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate")
-            .field("rules", &self.rules)
-            .finish_non_exhaustive()
+        f.debug_struct("Gate").field("rules", &self.rules).finish_non_exhaustive()
     }
 }
 
@@ -355,19 +339,11 @@ pub fn judge_session(clicks: &[Click], rules: &Rules) -> SessionVerdict {
         })
         .collect();
     if !gate.is_robot() {
-        return SessionVerdict {
-            keep,
-            reasons,
-            robot: false,
-        };
+        return SessionVerdict { keep, reasons, robot: false };
     }
     let mut reasons = Counts::default();
     reasons.add(Reason::Robot, clicks.len() as u64);
-    SessionVerdict {
-        keep: vec![false; clicks.len()],
-        reasons,
-        robot: true,
-    }
+    SessionVerdict { keep: vec![false; clicks.len()], reasons, robot: true }
 }
 
 #[cfg(test)]

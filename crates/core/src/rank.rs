@@ -382,10 +382,21 @@ mod tests {
     #[test]
     fn wrong_parts_are_refused() {
         let ok = table(3, 4, 2, 1);
-        let refuse = |codes: Vec<u8>, centroids: Vec<f32>, bias: Vec<f32>| ItemTable::new(8, 4, codes, centroids, bias).unwrap_err();
-        assert!(matches!(refuse(vec![0; 4], ok.centroids.clone(), ok.bias.clone()), TableError::Length { what: "codes", .. }));
-        assert!(matches!(refuse(vec![0; 5], vec![0.0; 3], ok.bias.clone()), TableError::Length { what: "centroids", .. }));
-        assert!(matches!(refuse(vec![0; 5], ok.centroids.clone(), vec![f32::NAN; 256]), TableError::NotFinite("bias")));
+        let refuse = |codes: Vec<u8>, centroids: Vec<f32>, bias: Vec<f32>| {
+            ItemTable::new(8, 4, codes, centroids, bias).unwrap_err()
+        };
+        assert!(matches!(
+            refuse(vec![0; 4], ok.centroids.clone(), ok.bias.clone()),
+            TableError::Length { what: "codes", .. }
+        ));
+        assert!(matches!(
+            refuse(vec![0; 5], vec![0.0; 3], ok.bias.clone()),
+            TableError::Length { what: "centroids", .. }
+        ));
+        assert!(matches!(
+            refuse(vec![0; 5], ok.centroids.clone(), vec![f32::NAN; 256]),
+            TableError::NotFinite("bias")
+        ));
         assert!(matches!(ItemTable::new(7, 4, vec![], vec![], vec![]), Err(TableError::Split { .. })));
     }
 

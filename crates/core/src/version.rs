@@ -30,7 +30,9 @@ pub enum VersionError {
     #[error("manifest: {0}")]
     Invalid(String),
     /// None of the signatures was made by a trusted key.
-    #[error("manifest: signed by key {found}, which is not among the {trusted} trusted keys; add the shop's public key to `publicKeys`, or load the shop's own model")]
+    #[error(
+        "manifest: signed by key {found}, which is not among the {trusted} trusted keys; add the shop's public key to `publicKeys`, or load the shop's own model"
+    )]
     UntrustedKey {
         /// Key ids in the envelope.
         found: String,
@@ -38,13 +40,17 @@ pub enum VersionError {
         trusted: usize,
     },
     /// A signature of a trusted key does not match the manifest's bytes.
-    #[error("manifest: the signature of key {0} does not match; the manifest was changed after signing, fetch it again or publish it again")]
+    #[error(
+        "manifest: the signature of key {0} does not match; the manifest was changed after signing, fetch it again or publish it again"
+    )]
     BadSignature(String),
     /// A public or secret key is not 32 bytes of hex.
     #[error("key {0:?}: expected 64 hexadecimal digits of an Ed25519 key")]
     BadKey(String),
     /// A file is shorter or longer than the manifest says.
-    #[error("file {path}: {found} bytes, the manifest says {expected}; the download is incomplete or the file was replaced, fetch it again")]
+    #[error(
+        "file {path}: {found} bytes, the manifest says {expected}; the download is incomplete or the file was replaced, fetch it again"
+    )]
     Length {
         /// The file's path.
         path: String,
@@ -54,7 +60,9 @@ pub enum VersionError {
         expected: u64,
     },
     /// A file's content is not what the manifest says.
-    #[error("file {path}: SHA-256 is {found}, the manifest says {expected}; the file is damaged or was replaced, fetch it again")]
+    #[error(
+        "file {path}: SHA-256 is {found}, the manifest says {expected}; the file is damaged or was replaced, fetch it again"
+    )]
     Hash {
         /// The file's path.
         path: String,
@@ -91,7 +99,7 @@ pub enum Role {
 pub struct FileEntry {
     /// What it is for.
     pub role: Role,
-    /// Where it is, relative to the manifest; it contains the hash, so it is immutable.
+    /// Where it is, relative to the folder of `latest.json`; it contains the hash, so it is immutable.
     pub path: String,
     /// Length in bytes.
     pub bytes: u64,
@@ -220,8 +228,9 @@ impl Manifest {
         if envelope.len() > MANIFEST_LIMIT {
             return Err(invalid("longer than 1 MiB; is this the address of a manifest?"));
         }
-        let envelope: Envelope = serde_json::from_slice(envelope)
-            .map_err(|e| VersionError::Invalid(format!("not a DSSE envelope ({e}); is this the address of a manifest?")))?;
+        let envelope: Envelope = serde_json::from_slice(envelope).map_err(|e| {
+            VersionError::Invalid(format!("not a DSSE envelope ({e}); is this the address of a manifest?"))
+        })?;
         if envelope.payload_type != PAYLOAD_TYPE {
             return Err(VersionError::Invalid(format!(
                 "payload type {:?}, expected {PAYLOAD_TYPE:?}",
@@ -250,23 +259,43 @@ impl Manifest {
 
     fn check(&self) -> Result<(), VersionError> {
         let s = &self.student;
-        let rule = |holds: bool, what: &str| if holds { Ok(()) } else { Err(VersionError::Invalid(what.to_owned())) };
+        let rule = |holds: bool, what: &str| {
+            if holds { Ok(()) } else { Err(VersionError::Invalid(what.to_owned())) }
+        };
         rule((1..=1024).contains(&s.dim), "student.dim must be 1 to 1024")?;
-        rule(s.heads >= 1 && s.dim.is_multiple_of(s.heads), "student.dim must be a multiple of student.heads")?;
-        rule(s.subspaces >= 1 && s.dim.is_multiple_of(s.subspaces), "student.dim must be a multiple of student.subspaces")?;
-        rule(s.blocks <= 16, "student.blocks must be at most 16")?;
+        rule(
+            s.heads >= 1 && s.dim.is_multiple_of(s.heads),
+            "student.dim must be a multiple of student.heads",
+        )?;
+        rule(
+            s.subspaces >= 1 && s.dim.is_multiple_of(s.subspaces),
+            "student.dim must be a multiple of student.subspaces",
+        )?;
+        rule((1..=16).contains(&s.blocks), "student.blocks must be 1 to 16")?;
         rule((1..=8192).contains(&s.hidden), "student.hidden must be 1 to 8192")?;
         rule((1..=512).contains(&s.max_len), "student.max_len must be 1 to 512")?;
-        rule(s.adapter_rank * s.dim * 2 <= 4096, "the shared adapter must have at most 4,096 parameters")?;
+        rule(
+            (1..=2048).contains(&s.adapter_rank) && s.adapter_rank * s.dim * 2 <= 4096,
+            "the shared adapter must have at most 4,096 parameters",
+        )?;
         rule(s.temperature.is_finite() && s.temperature > 0.0, "student.temperature must be above 0")?;
         let f = &self.fine_tune;
-        rule(f.learning_rate.is_finite() && f.learning_rate > 0.0, "fine_tune.learning_rate must be above 0")?;
+        rule(
+            f.learning_rate.is_finite() && f.learning_rate > 0.0,
+            "fine_tune.learning_rate must be above 0",
+        )?;
         rule(f.proximal.is_finite() && f.proximal >= 0.0, "fine_tune.proximal must not be negative")?;
         rule(f.steps_per_click <= 100 && f.negatives <= 4096, "fine_tune asks for too much work")?;
         for file in &self.files {
             let plain = file.path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
-            rule(plain && !file.path.contains("..") && !file.path.starts_with('/'), "a file's path must be relative and plain")?;
-            rule(file.path.contains(&file.sha256) && file.sha256.len() == 64, "a file's path must contain its SHA-256")?;
+            rule(
+                plain && !file.path.contains("..") && !file.path.starts_with('/'),
+                "a file's path must be relative and plain",
+            )?;
+            rule(
+                file.path.contains(&file.sha256) && file.sha256.len() == 64,
+                "a file's path must contain its SHA-256",
+            )?;
         }
         Ok(())
     }
@@ -286,7 +315,11 @@ impl FileEntry {
     /// [`VersionError::Length`] or [`VersionError::Hash`].
     pub fn verify(&self, content: &[u8]) -> Result<(), VersionError> {
         if content.len() as u64 != self.bytes {
-            return Err(VersionError::Length { path: self.path.clone(), found: content.len() as u64, expected: self.bytes });
+            return Err(VersionError::Length {
+                path: self.path.clone(),
+                found: content.len() as u64,
+                expected: self.bytes,
+            });
         }
         let found = sha256_hex(content);
         if found != self.sha256 {
@@ -315,17 +348,17 @@ fn check_format(what: &'static str, json: &[u8], known: u32) -> Result<(), Versi
 
 fn verify_signatures(envelope: &Envelope, payload: &[u8], trusted: &[String]) -> Result<(), VersionError> {
     let message = pre_authentication(PAYLOAD_TYPE, payload);
-    let mut seen = Vec::new();
     for key in trusted {
         let public = public_key(key)?;
         let name = to_hex(public.as_bytes());
-        for s in envelope.signatures.iter().filter(|s| s.keyid == name) {
+        if let Some(s) = envelope.signatures.iter().find(|s| s.keyid == name) {
             let bytes = BASE64.decode(&s.sig).unwrap_or_default();
-            let good = Signature::from_slice(&bytes).is_ok_and(|s| public.verify_strict(&message, &s).is_ok());
+            let signature = Signature::from_slice(&bytes);
+            let good = signature.is_ok_and(|s| public.verify_strict(&message, &s).is_ok());
             return if good { Ok(()) } else { Err(VersionError::BadSignature(name)) };
         }
     }
-    seen.extend(envelope.signatures.iter().map(|s| s.keyid.chars().take(64).collect::<String>()));
+    let seen: Vec<String> = envelope.signatures.iter().map(|s| s.keyid.chars().take(64).collect()).collect();
     let found = if seen.is_empty() { "nobody".to_owned() } else { seen.join(", ") };
     Err(VersionError::UntrustedKey { found, trusted: trusted.len() })
 }
@@ -351,7 +384,10 @@ fn version_name(payload: &[u8]) -> String {
 #[must_use]
 pub fn to_hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char]).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)] as char, DIGITS[usize::from(b & 15)] as char])
+        .collect()
 }
 
 fn key_bytes(hex: &str) -> Result<[u8; 32], VersionError> {
@@ -374,7 +410,8 @@ fn key_bytes(hex: &str) -> Result<[u8; 32], VersionError> {
 /// [`VersionError::BadKey`].
 pub fn public_key(hex: &str) -> Result<VerifyingKey, VersionError> {
     let bytes = key_bytes(hex)?;
-    VerifyingKey::from_bytes(&bytes).map_err(|_| VersionError::BadKey(hex.chars().take(8).collect::<String>() + "…"))
+    VerifyingKey::from_bytes(&bytes)
+        .map_err(|_| VersionError::BadKey(hex.chars().take(8).collect::<String>() + "…"))
 }
 
 /// Reads a secret key (RFC 8032 seed), 64 hex digits.
@@ -386,91 +423,4 @@ pub fn signing_key(hex: &str) -> Result<SigningKey, VersionError> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(n: u8) -> SigningKey {
-        SigningKey::from_bytes(&[n; 32])
-    }
-
-    fn public(n: u8) -> String {
-        to_hex(key(n).verifying_key().as_bytes())
-    }
-
-    fn manifest() -> Manifest {
-        Manifest {
-            format: MANIFEST_FORMAT,
-            name: "shop".into(),
-            created: 1,
-            previous: None,
-            student: StudentShape { dim: 8, blocks: 1, heads: 2, hidden: 16, max_len: 20, subspaces: 4, adapter_rank: 2, temperature: 0.07, times: true },
-            fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 64, proximal: 0.1 },
-            items: 3,
-            files: vec![FileEntry::describe(Role::Weights, b"weights", "safetensors")],
-            metrics: BTreeMap::new(),
-        }
-    }
-
-    #[test]
-    fn what_is_signed_verifies_and_is_named_by_content() {
-        let (envelope, version) = manifest().sign(&key(1)).unwrap();
-        let read = Manifest::verify(&envelope, &[public(2), public(1)]).unwrap();
-        assert_eq!(read.manifest, manifest());
-        assert_eq!(read.version, version);
-        let other = Manifest { name: "other".into(), ..manifest() };
-        assert_ne!(other.sign(&key(1)).unwrap().1, version);
-    }
-
-    #[test]
-    fn foreign_and_missing_keys_are_refused() {
-        let (envelope, _) = manifest().sign(&key(1)).unwrap();
-        assert!(matches!(Manifest::verify(&envelope, &[public(2)]), Err(VersionError::UntrustedKey { .. })));
-        assert!(matches!(Manifest::verify(&envelope, &[]), Err(VersionError::UntrustedKey { .. })));
-        assert!(matches!(Manifest::verify(&envelope, &["zz".into()]), Err(VersionError::BadKey(_))));
-    }
-
-    #[test]
-    fn any_changed_payload_byte_breaks_the_signature() {
-        let (envelope, _) = manifest().sign(&key(1)).unwrap();
-        let parsed: Envelope = serde_json::from_slice(&envelope).unwrap();
-        let payload = BASE64.decode(&parsed.payload).unwrap();
-        for at in [0, payload.len() / 2, payload.len() - 1] {
-            let mut changed = payload.clone();
-            changed[at] ^= 1;
-            let forged = Envelope { payload: BASE64.encode(changed), ..parsed.clone() };
-            let bytes = serde_json::to_vec(&forged).unwrap();
-            assert!(matches!(Manifest::verify(&bytes, &[public(1)]), Err(VersionError::BadSignature(_))));
-        }
-    }
-
-    #[test]
-    fn a_newer_format_says_so() {
-        let newer = Manifest { format: 2, ..manifest() };
-        let (envelope, _) = newer.sign(&key(1)).unwrap();
-        let error = Manifest::verify(&envelope, &[public(1)]).unwrap_err();
-        assert_eq!(error, VersionError::TooNew { what: "manifest", found: 2, known: 1 });
-        assert!(error.to_string().contains("update onshelf"));
-    }
-
-    #[test]
-    fn files_are_checked_by_length_then_hash() {
-        let file = FileEntry::describe(Role::Weights, b"weights", "safetensors");
-        assert_eq!(file.verify(b"weights"), Ok(()));
-        assert!(matches!(file.verify(b"weight"), Err(VersionError::Length { found: 6, expected: 7, .. })));
-        assert!(matches!(file.verify(b"weightz"), Err(VersionError::Hash { .. })));
-    }
-
-    #[test]
-    fn paths_cannot_leave_the_folder() {
-        let mut m = manifest();
-        m.files[0].path = format!("../{}", m.files[0].sha256);
-        assert!(m.sign(&key(1)).is_err());
-    }
-
-    #[test]
-    fn not_a_manifest() {
-        for bytes in [&b"<html>"[..], b"", b"{}", &[0xff; 10]] {
-            assert!(matches!(Manifest::verify(bytes, &[public(1)]), Err(VersionError::Invalid(_))));
-        }
-    }
-}
+mod tests;

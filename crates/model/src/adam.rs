@@ -44,8 +44,14 @@ impl Adam {
         if !saved.floats.contains_key(&format!("{name}.first")) {
             return Ok(None);
         }
-        let values = |part: &str, n: usize| Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone());
-        Ok(Some(Self { first: values("first", n)?, second: values("second", n)?, steps: values("steps", 1)?[0] as i32 }))
+        let values = |part: &str, n: usize| {
+            Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone())
+        };
+        Ok(Some(Self {
+            first: values("first", n)?,
+            second: values("second", n)?,
+            steps: values("steps", 1)?[0] as i32,
+        }))
     }
 
     /// One step on all parameters, with decoupled weight decay (`decay` 0: none).
@@ -90,9 +96,16 @@ impl SparseAdam {
     /// # Errors
     /// [`ModelError::Weights`] where something is missing or the lengths differ.
     pub fn read(name: &str, rows: usize, width: usize, saved: &Weights) -> Result<Self, ModelError> {
-        let values = |part: &str, n: usize| Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone());
+        let values = |part: &str, n: usize| {
+            Ok::<_, ModelError>(saved.get(&format!("{name}.{part}"), &[n])?.values.clone())
+        };
         let steps = values("steps", rows)?.into_iter().map(|s| s as i32).collect();
-        Ok(Self { width, first: values("first", rows * width)?, second: values("second", rows * width)?, steps })
+        Ok(Self {
+            width,
+            first: values("first", rows * width)?,
+            second: values("second", rows * width)?,
+            steps,
+        })
     }
 
     /// One step on row `row` of `table`.
@@ -127,7 +140,7 @@ fn step_scale(steps: i32, rate: f32) -> f32 {
 mod tests {
     use super::*;
     use burn::module::{Module, Param};
-    use burn::optim::{AdamConfig, GradientsParams, Optimizer};
+    use burn::optim::{AdamConfig, GradientsParams};
     use burn::tensor::{Device, Tensor, TensorData};
 
     #[derive(Module, Debug)]

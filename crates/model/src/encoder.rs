@@ -99,7 +99,8 @@ pub fn init(shape: &StudentShape, rng: &mut impl Rng) -> Weights {
             // Uniform with the variance of Glorot & Bengio (2010); outputs into the residual
             // stream start small.
             let (fan_in, fan_out) = (dims[0] as f32, dims[1] as f32);
-            let small = if name.contains("out") || name.contains("down") || name.contains("mix") { 0.3 } else { 1.0 };
+            let small =
+                if name.contains("out") || name.contains("down") || name.contains("mix") { 0.3 } else { 1.0 };
             let limit = small * (6.0 / (fan_in + fan_out)).sqrt();
             (0..n).map(|_| (rng.random::<f32>() * 2.0 - 1.0) * limit).collect()
         };
@@ -161,7 +162,12 @@ impl Encoder {
     ///
     /// # Errors
     /// [`ModelError::Weights`] where a tensor is missing, misshapen or not finite.
-    pub fn new(weights: &Weights, shape: &StudentShape, device: &Device, train: bool) -> Result<Self, ModelError> {
+    pub fn new(
+        weights: &Weights,
+        shape: &StudentShape,
+        device: &Device,
+        train: bool,
+    ) -> Result<Self, ModelError> {
         let all = tensors(shape);
         let find = |name: &str| -> Result<weights::Tensor, ModelError> {
             let dims = &all.iter().find(|(n, _)| n == name).expect("a name of `tensors`").1;
@@ -272,19 +278,26 @@ impl Encoder {
         let query = h.clone().matmul(self.read_query.clone()).reshape([b, l, d]);
         let key = h.clone().matmul(self.read_key.clone()).reshape([b, l, d]);
         let scores = query.matmul(key.swap_dims(1, 2)) / (d as f32).sqrt();
-        let bias = self.read_distance.clone().select(1, distances).reshape([1, l, l]) + future.reshape([1, l, l]);
+        let bias =
+            self.read_distance.clone().select(1, distances).reshape([1, l, l]) + future.reshape([1, l, l]);
         let read = activation::softmax(scores + bias, 2).matmul(items);
         let session = read + h.matmul(self.read_mix.clone()).reshape([b, l, d]);
         normalise(session)
     }
 
-    fn attend(&self, block: &Block, x: Tensor<2>, b: usize, l: usize, distances: &Tensor<1, Int>, future: &Tensor<2>) -> Tensor<2> {
+    fn attend(
+        &self,
+        block: &Block,
+        x: Tensor<2>,
+        b: usize,
+        l: usize,
+        distances: &Tensor<1, Int>,
+        future: &Tensor<2>,
+    ) -> Tensor<2> {
         let (d, heads) = (self.dim, self.heads);
         let width = d / heads;
         let qkv = rms_norm(x, &block.norm_attention).matmul(block.qkv.clone());
-        let part = |n: usize| {
-            qkv.clone().narrow(1, n * d, d).reshape([b, l, heads, width]).swap_dims(1, 2)
-        };
+        let part = |n: usize| qkv.clone().narrow(1, n * d, d).reshape([b, l, heads, width]).swap_dims(1, 2);
         let scores = part(0).matmul(part(1).swap_dims(2, 3)) / (width as f32).sqrt();
         let bias = block.distance.clone().select(1, distances.clone()).reshape([1, heads, l, l])
             + future.clone().reshape([1, 1, l, l]);

@@ -111,7 +111,8 @@ impl Lesson {
     pub fn new(vectors: &[f32], items: &[u32], dim: usize) -> Option<Self> {
         let clicks = vectors.len() / dim.max(1);
         let items = &items[items.len().saturating_sub(clicks)..];
-        (clicks >= 2).then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), items: items.to_vec() })
+        (clicks >= 2)
+            .then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), items: items.to_vec() })
     }
 
     /// Number of training rows.
@@ -147,7 +148,12 @@ impl Personal {
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] or [`ModelError::Device`]; the state is unchanged then.
-    pub async fn step(&mut self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
+    pub async fn step(
+        &mut self,
+        student: &Student,
+        lesson: &Lesson,
+        config: &FineTuneConfig,
+    ) -> Result<f64, ModelError> {
         let candidates = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
         let (loss, gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
         if !loss.is_finite() {
@@ -177,16 +183,29 @@ impl Personal {
     ///
     /// # Errors
     /// [`ModelError::Device`].
-    pub async fn loss(&self, student: &Student, lesson: &Lesson, config: &FineTuneConfig) -> Result<f64, ModelError> {
+    pub async fn loss(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        config: &FineTuneConfig,
+    ) -> Result<f64, ModelError> {
         let sample = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
         Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
     }
 
     /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, in one read from the device.
-    async fn gradient(&self, student: &Student, lesson: &Lesson, sample: &Sample, proximal: f32) -> Result<(f64, Vec<f32>), ModelError> {
+    async fn gradient(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        sample: &Sample,
+        proximal: f32,
+    ) -> Result<(f64, Vec<f32>), ModelError> {
         let device = student.device().clone().autodiff();
         let (dim, rank, rows) = (student.shape().dim, self.adapter.rank(), lesson.rows());
-        let two = |values: &[f32], a: usize, b: usize| Tensor::<2>::from_data(TensorData::new(values.to_vec(), [a, b]), &device);
+        let two = |values: &[f32], a: usize, b: usize| {
+            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [a, b]), &device)
+        };
         let down = two(&self.adapter.down, dim, rank).require_grad();
         let up = two(&self.adapter.up, rank, dim).require_grad();
         let taste = two(&self.taste, 1, dim).require_grad();
@@ -205,11 +224,14 @@ impl Personal {
             + taste.clone().square().sum();
         let loss = fit.clone() + far * (proximal * 0.5);
         let grads = loss.backward();
-        let flat = |t: &Tensor<2>| t.grad(&grads).map(|g| {
-            let n = g.dims().iter().product::<usize>();
-            g.reshape([n])
-        });
-        let parts: Option<Vec<Tensor<1>>> = [flat(&down), flat(&up), flat(&taste), Some(fit.inner())].into_iter().collect();
+        let flat = |t: &Tensor<2>| {
+            t.grad(&grads).map(|g| {
+                let n = g.dims().iter().product::<usize>();
+                g.reshape([n])
+            })
+        };
+        let parts: Option<Vec<Tensor<1>>> =
+            [flat(&down), flat(&up), flat(&taste), Some(fit.inner())].into_iter().collect();
         let parts = parts.ok_or_else(|| ModelError::Device("no gradient came back".into()))?;
         let mut all = read(Tensor::cat(parts, 0)).await?;
         let loss = all.pop().unwrap_or(f32::NAN);

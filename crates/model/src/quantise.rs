@@ -17,7 +17,13 @@ pub struct Codebook {
 ///
 /// # Panics
 /// Where `data` is not a multiple of `width`: a broken invariant of the caller.
-pub fn kmeans(data: &[f32], width: usize, weights: &[f32], iterations: usize, rng: &mut impl Rng) -> Codebook {
+pub fn kmeans(
+    data: &[f32],
+    width: usize,
+    weights: &[f32],
+    iterations: usize,
+    rng: &mut impl Rng,
+) -> Codebook {
     assert!(width > 0 && data.len() == weights.len() * width, "rows and weights");
     let mut centroids = seed(data, width, weights, rng);
     let mut codes = vec![0_u8; weights.len()];
@@ -76,7 +82,14 @@ pub fn assign(data: &[f32], width: usize, centroids: &[f32], codes: &mut [u8]) {
     }
 }
 
-fn update(data: &[f32], width: usize, weights: &[f32], codes: &[u8], centroids: &mut [f32], rng: &mut impl Rng) {
+fn update(
+    data: &[f32],
+    width: usize,
+    weights: &[f32],
+    codes: &[u8],
+    centroids: &mut [f32],
+    rng: &mut impl Rng,
+) {
     let mut sums = vec![0.0_f64; CENTROIDS * width];
     let mut mass = [0.0_f64; CENTROIDS];
     for ((row, &code), &w) in data.chunks_exact(width).zip(codes).zip(weights) {

@@ -9,7 +9,7 @@ mod state;
 
 use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::{Click, EventKind};
-use onshelf_core::quality::{Gate, Rules};
+use onshelf_core::quality::{Gate, Reason, Rules};
 use onshelf_core::rank::{cap_per_group, top_k};
 use onshelf_core::version::Manifest;
 use onshelf_core::weights::Weights;
@@ -80,9 +80,11 @@ impl Shopper {
     ) -> Result<Self, ModelError> {
         let student = Student::new(weights, &manifest.student, device, gpu)?;
         let (items, rows) = (catalogue.len(), student.table().items());
-        if items != rows {
+        if items != rows || items != manifest.items as usize {
             return Err(ModelError::State(format!(
-                "the catalogue has {items} items, the item table {rows}; export the model version again"
+                "the manifest says {} items, the catalogue has {items}, the item table {rows}; export the model \
+                 version again",
+                manifest.items
             )));
         }
         let personal = Personal::new(&student, seed);
@@ -151,13 +153,18 @@ impl Shopper {
         }
         let Some(item) = self.catalogue.index_of(item_id) else { return Tracked::LeftOut("unknown_item") };
         let click = Click { item, kind, at_ms: Some(now_ms), dwell_ms };
-        if let Some(reason) = self.gate.judge(&click).reason() {
-            return Tracked::LeftOut(reason.as_str());
-        }
         let last = self.clicks.last().and_then(|c| c.at_ms);
         if last.is_some_and(|then| now_ms.saturating_sub(then) > SESSION_GAP_MS) {
             self.clicks.clear();
+            self.encoded = None;
             self.judged = 0;
+            self.gate = Gate::new(Rules::default());
+        }
+        if let Some(reason) = self.gate.judge(&click).reason() {
+            return Tracked::LeftOut(reason.as_str());
+        }
+        if self.gate.is_robot() {
+            return Tracked::LeftOut(Reason::Robot.as_str());
         }
         if self.clicks.len() == SESSION_LIMIT {
             self.clicks.remove(0);
@@ -176,7 +183,9 @@ impl Shopper {
             input.items.push(click.item);
             input.kinds.push(click.kind.code());
             // A clock that goes backwards counts as no time at all.
-            input.gaps.push(gap_bucket(click.at_ms.zip(before).map(|(now, then)| now.saturating_sub(then).max(0))));
+            input
+                .gaps
+                .push(gap_bucket(click.at_ms.zip(before).map(|(now, then)| now.saturating_sub(then).max(0))));
             before = click.at_ms;
         }
         // A model trained on a log without times knows no gaps but "unknown".
@@ -239,7 +248,8 @@ impl Shopper {
         let own = if request.kind == Kind::Similar { filter.item } else { None };
         let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
         let ranked = top_k(&self.scores, wanted, |i| Some(i) != own && filter.allows(catalogue, i));
-        let kept = cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
+        let kept =
+            cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
         Ok(self.listed(&kept))
     }
 
@@ -266,18 +276,25 @@ impl Shopper {
     fn recent(&self, request: &Request, filter: &request::Checked) -> Vec<Listed> {
         let mut seen = Vec::new();
         for click in self.clicks.iter().rev() {
-            if seen.len() < request.count && !seen.contains(&click.item) && filter.allows(&self.catalogue, click.item) {
+            if seen.len() < request.count
+                && !seen.contains(&click.item)
+                && filter.allows(&self.catalogue, click.item)
+            {
                 seen.push(click.item);
             }
         }
-        let ranked: Vec<(u32, f32)> = seen.iter().enumerate().map(|(rank, &i)| (i, 1.0 / (rank + 1) as f32)).collect();
+        let ranked: Vec<(u32, f32)> =
+            seen.iter().enumerate().map(|(rank, &i)| (i, 1.0 / (rank + 1) as f32)).collect();
         self.listed(&ranked)
     }
 
     fn listed(&self, ranked: &[(u32, f32)]) -> Vec<Listed> {
         ranked
             .iter()
-            .map(|&(item, score)| Listed { item_id: self.catalogue.id(item).unwrap_or_default().to_owned(), score })
+            .map(|&(item, score)| Listed {
+                item_id: self.catalogue.id(item).unwrap_or_default().to_owned(),
+                score,
+            })
             .collect()
     }
 

@@ -84,7 +84,10 @@ impl Adapter {
     /// Adds the tensors `adapter.down` and `adapter.up`.
     pub fn write(&self, weights: &mut Weights) {
         let dim = self.down.len() / self.rank.max(1);
-        let tensor = |shape: [usize; 2], values: &Vec<f32>| weights::Tensor { shape: shape.to_vec(), values: values.clone() };
+        let tensor = |shape: [usize; 2], values: &Vec<f32>| weights::Tensor {
+            shape: shape.to_vec(),
+            values: values.clone(),
+        };
         weights.floats.insert("adapter.down".into(), tensor([dim, self.rank], &self.down));
         weights.floats.insert("adapter.up".into(), tensor([self.rank, dim], &self.up));
     }
@@ -119,8 +122,18 @@ impl Adapter {
 enum Scorer {
     /// In plain memory.
     Cpu,
-    /// On the GPU: centroids `[subspaces, 256, width]`, bias levels and flat look-up indices.
-    Gpu { centroids: Tensor<3>, bias: Tensor<1>, indices: Tensor<1, Int> },
+    /// On the device.
+    Gpu(Box<GpuTable>),
+}
+
+/// The item table on a GPU.
+struct GpuTable {
+    /// `[subspaces, 256, dim / subspaces]`
+    centroids: Tensor<3>,
+    /// `[256]`
+    bias: Tensor<1>,
+    /// `[items * (subspaces + 1)]`: where each code's entry is in the flat look-up table.
+    indices: Tensor<1, Int>,
 }
 
 /// A loaded student on one device.
@@ -141,9 +154,15 @@ impl Student {
     ///
     /// # Errors
     /// [`ModelError`] naming what is missing, misshapen or not finite.
-    pub fn new(weights: &Weights, shape: &StudentShape, device: &Device, gpu: bool) -> Result<Self, ModelError> {
+    pub fn new(
+        weights: &Weights,
+        shape: &StudentShape,
+        device: &Device,
+        gpu: bool,
+    ) -> Result<Self, ModelError> {
         let width = shape.dim / shape.subspaces;
-        let codes = weights.bytes.get("items.codes").ok_or_else(|| WeightsError::Missing("items.codes".into()))?;
+        let codes =
+            weights.bytes.get("items.codes").ok_or_else(|| WeightsError::Missing("items.codes".into()))?;
         if codes.0.len() != 2 || codes.0[1] != shape.subspaces + 1 {
             return Err(WeightsError::Shape {
                 name: "items.codes".into(),
@@ -238,7 +257,7 @@ impl Student {
         // GPU memory is pooled by shape: keep it the same from click to click.
         let length = match self.scorer {
             Scorer::Cpu => longest,
-            Scorer::Gpu { .. } => self.shape.max_len,
+            Scorer::Gpu(_) => self.shape.max_len,
         };
         if longest == 0 {
             return Ok(Vec::new());
@@ -262,7 +281,11 @@ impl Student {
     /// What is added to `item`'s score after the clicks of `prefix`; 0 for items not among them.
     #[must_use]
     pub fn repeat_boost(&self, item: u32, prefix: &[u32]) -> f32 {
-        latest(prefix).find(|&(i, _)| i == item).and_then(|(_, back)| self.repeat.get(back)).copied().unwrap_or(0.0)
+        latest(prefix)
+            .find(|&(i, _)| i == item)
+            .and_then(|(_, back)| self.repeat.get(back))
+            .copied()
+            .unwrap_or(0.0)
     }
 
     /// Logits of every item for a query (`scores[i]` is item `i + 1`'s):
@@ -281,13 +304,13 @@ impl Student {
         let scaled: Vec<f32> = query.iter().map(|x| x / self.shape.temperature).collect();
         match &self.scorer {
             Scorer::Cpu => self.table.score_all(&scaled, lut, scores),
-            Scorer::Gpu { centroids, bias, indices } => {
+            Scorer::Gpu(gpu) => {
                 let (m, row) = (self.shape.subspaces, self.shape.subspaces + 1);
                 let query = TensorData::new(scaled, [m, self.shape.dim / m, 1]);
                 let query = Tensor::<3>::from_data(query, &self.device);
-                let lut = centroids.clone().matmul(query).reshape([m * CENTROIDS]);
-                let lut = Tensor::cat(vec![lut, bias.clone()], 0);
-                let sums = lut.select(0, indices.clone()).reshape([self.table.items(), row]).sum_dim(1);
+                let lut = gpu.centroids.clone().matmul(query).reshape([m * CENTROIDS]);
+                let lut = Tensor::cat(vec![lut, gpu.bias.clone()], 0);
+                let sums = lut.select(0, gpu.indices.clone()).reshape([self.table.items(), row]).sum_dim(1);
                 *scores = read(sums).await?;
             }
         }
@@ -299,14 +322,21 @@ impl Student {
 fn upload(table: &ItemTable, device: &Device) -> Scorer {
     let (m, row) = (table.subspaces(), table.subspaces() + 1);
     let width = table.dim() / m;
-    let indices: Vec<i32> =
-        table.codes().iter().enumerate().map(|(at, &c)| (at % row * CENTROIDS) as i32 + i32::from(c)).collect();
+    let indices: Vec<i32> = table
+        .codes()
+        .iter()
+        .enumerate()
+        .map(|(at, &c)| (at % row * CENTROIDS) as i32 + i32::from(c))
+        .collect();
     let n = indices.len();
-    Scorer::Gpu {
-        centroids: Tensor::from_data(TensorData::new(table.centroids().to_vec(), [m, CENTROIDS, width]), device),
+    Scorer::Gpu(Box::new(GpuTable {
+        centroids: Tensor::from_data(
+            TensorData::new(table.centroids().to_vec(), [m, CENTROIDS, width]),
+            device,
+        ),
         bias: Tensor::from_data(TensorData::new(table.bias().to_vec(), [CENTROIDS]), device),
         indices: Tensor::from_data(TensorData::new(indices, [n]), device),
-    }
+    }))
 }
 
 /// Reads a tensor back without blocking.

@@ -43,12 +43,7 @@ impl Corpus {
         let seen = sessions.before_period(options.last_period + 1);
         let newest = sessions.in_period(options.last_period);
         let stride = held_out_stride(options.validation);
-        let mut out = Self {
-            train: empty_set(),
-            validation: empty_set(),
-            counts: vec![0; items + 1],
-            items,
-        };
+        let mut out = Self { train: empty_set(), validation: empty_set(), counts: vec![0; items + 1], items };
         for s in seen {
             let held_out = newest.contains(&s) && stride > 0 && (s - newest.start) % stride == stride / 2;
             if held_out {
@@ -65,7 +60,8 @@ impl Corpus {
             options.last_period
         );
         if stride > 0 {
-            let held: Vec<usize> = newest.clone().filter(|s| (s - newest.start) % stride == stride / 2).collect();
+            let held: Vec<usize> =
+                newest.clone().filter(|s| (s - newest.start) % stride == stride / 2).collect();
             for s in held {
                 append(&mut out.validation, sessions, s, 1.0, |i| out.counts[i as usize] > 0);
             }

@@ -117,11 +117,7 @@ impl Dataset {
         let session_bytes = read_checked(dir, SESSIONS, &info)?;
         let sessions = Sessions::from_bytes(&session_bytes, catalogue.len(), info.has_times)
             .with_context(|| dir.join(SESSIONS).display().to_string())?;
-        Ok(Self {
-            catalogue,
-            sessions,
-            origin: info.origin,
-        })
+        Ok(Self { catalogue, sessions, origin: info.origin })
     }
 
     /// Reads only `dataset.json`.
@@ -131,14 +127,9 @@ impl Dataset {
     /// When it is missing, of a newer format, or broken.
     pub fn info(dir: &Path) -> Result<DatasetInfo> {
         let path = dir.join(INFO);
-        let bytes = fs::read(&path).with_context(|| {
-            format!(
-                "{} is not there; `onshelf prepare` writes it",
-                path.display()
-            )
-        })?;
-        let Header { format } =
-            serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
+        let bytes = fs::read(&path)
+            .with_context(|| format!("{} is not there; `onshelf prepare` writes it", path.display()))?;
+        let Header { format } = serde_json::from_slice(&bytes).with_context(|| path.display().to_string())?;
         ensure!(
             format <= FORMAT,
             "{} has format {format}, this onshelf reads up to {FORMAT}: update onshelf",
@@ -177,18 +168,12 @@ impl Dataset {
         let mut seen = vec![false; self.catalogue.len() + 1];
         let sessions = &self.sessions;
         let describe = |(period, range): (u32, Range<usize>)| {
-            let mut info = PeriodInfo {
-                period,
-                sessions: range.len(),
-                clicks: 0,
-                new_items: 0,
-                span_ms: None,
-            };
+            let mut info =
+                PeriodInfo { period, sessions: range.len(), clicks: 0, new_items: 0, span_ms: None };
             for i in range {
                 info.clicks += sessions.session(i).len();
                 for &item in sessions.session(i) {
-                    info.new_items +=
-                        usize::from(!std::mem::replace(&mut seen[item as usize], true));
+                    info.new_items += usize::from(!std::mem::replace(&mut seen[item as usize], true));
                 }
                 for &time in sessions.times(i).unwrap_or_default() {
                     let (first, last) = info.span_ms.unwrap_or((time, time));

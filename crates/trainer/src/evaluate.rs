@@ -90,23 +90,43 @@ pub fn evaluate(
     let popularity: Vec<f32> = corpus.counts[1..].iter().map(|&c| c as f32).collect();
     let mut methods: Vec<Method<'_>> = vec![
         ("popularity".into(), Box::new(|batch: &Batch| Ok(popularity.repeat(batch.rows.len())))),
-        ("item transitions".into(), Box::new(|batch: &Batch| Ok(simple(batch, corpus.items, |prefix, row, _| transitions.score(prefix, row))))),
-        ("VSKNN".into(), Box::new(|batch: &Batch| Ok(simple(batch, corpus.items, |prefix, row, scratch| knn.score(prefix, None, scratch, row))))),
+        (
+            "item transitions".into(),
+            Box::new(|batch: &Batch| {
+                Ok(simple(batch, corpus.items, |prefix, row, _| transitions.score(prefix, row)))
+            }),
+        ),
+        (
+            "VSKNN".into(),
+            Box::new(|batch: &Batch| {
+                Ok(simple(batch, corpus.items, |prefix, row, scratch| knn.score(prefix, None, scratch, row)))
+            }),
+        ),
     ];
     if let Some(t) = teacher {
-        methods.push(("teacher's network".into(), Box::new(|batch| Ok(t.teacher.network.scores(batch, &t.teacher.items)?))));
+        methods.push((
+            "teacher's network".into(),
+            Box::new(|batch| Ok(t.teacher.network.scores(batch, &t.teacher.items)?)),
+        ));
         methods.push(("teacher".into(), Box::new(|batch| Ok(t.teacher.chances(batch, false)?))));
     }
     if let Some(s) = student {
         methods.push(("student".into(), Box::new(|batch| student::score_batch(s, batch))));
     }
-    let max_len = student.map(|s| s.info.student.max_len).or(teacher.map(|t| t.info.shape.max_len)).unwrap_or(20);
+    let max_len =
+        student.map(|s| s.info.student.max_len).or(teacher.map(|t| t.info.shape.max_len)).unwrap_or(20);
     let mut table = Table { trained_to, rows: Vec::new() };
     let mut tests: Vec<(u32, TrainSet)> = Vec::new();
     for &period in periods {
-        ensure!(period > trained_to, "period {period} was trained on (the model saw periods 0 to {trained_to}); test on later ones");
+        ensure!(
+            period > trained_to,
+            "period {period} was trained on (the model saw periods 0 to {trained_to}); test on later ones"
+        );
         let set = corpus.tests(data, data.sessions.in_period(period));
-        ensure!(set.log.iter().any(|s| s.len() >= 2), "period {period} has no session with two known items to test on");
+        ensure!(
+            set.log.iter().any(|s| s.len() >= 2),
+            "period {period} has no session with two known items to test on"
+        );
         tests.push((period, set));
     }
     for (name, mut method) in methods {
@@ -124,7 +144,12 @@ pub fn evaluate(
                 progress.advance(batch.rows.len() as u64);
             }
             let s = sum.summary(corpus.items);
-            progress.finish(&format!("{name:<18} period {period}: R@20 {:.2} MRR@20 {:.2} ({} tests)", s.recall_20 * 100.0, s.mrr_20 * 100.0, s.tests));
+            progress.finish(&format!(
+                "{name:<18} period {period}: R@20 {:.2} MRR@20 {:.2} ({} tests)",
+                s.recall_20 * 100.0,
+                s.mrr_20 * 100.0,
+                s.tests
+            ));
             row.periods.insert(*period, s);
         }
         row.mean = mean(row.periods.values());
@@ -133,7 +158,11 @@ pub fn evaluate(
     Ok(table)
 }
 
-fn simple(batch: &Batch, items: usize, score: impl Fn(&[u32], &mut [f32], &mut VsknnScratch) + Sync) -> Vec<f32> {
+fn simple(
+    batch: &Batch,
+    items: usize,
+    score: impl Fn(&[u32], &mut [f32], &mut VsknnScratch) + Sync,
+) -> Vec<f32> {
     let mut scores = vec![0.0; batch.rows.len() * items];
     scores
         .par_chunks_exact_mut(items)
@@ -178,14 +207,25 @@ impl Table {
     /// The table as text, in percent.
     #[must_use]
     pub fn to_text(&self) -> String {
-        let mut out = format!("trained on periods 0 to {}; all methods saw the same sessions\n", self.trained_to);
-        out.push_str("method              period    tests   R@20  MRR@20  NDCG@20   HR@5  HR@10  NDCG@10  coverage\n");
+        let mut out =
+            format!("trained on periods 0 to {}; all methods saw the same sessions\n", self.trained_to);
+        out.push_str(
+            "method              period    tests   R@20  MRR@20  NDCG@20   HR@5  HR@10  NDCG@10  coverage\n",
+        );
         for row in &self.rows {
             let mut line = |period: &str, s: &Summary| {
                 let p = |x: f64| x * 100.0;
                 out.push_str(&format!(
                     "{:<19} {period:>6} {:>8} {:>6.2} {:>7.2} {:>8.2} {:>6.2} {:>6.2} {:>8.2} {:>9.2}\n",
-                    row.method, s.tests, p(s.recall_20), p(s.mrr_20), p(s.ndcg_20), p(s.hr_5), p(s.hr_10), p(s.ndcg_10), p(s.coverage_20)
+                    row.method,
+                    s.tests,
+                    p(s.recall_20),
+                    p(s.mrr_20),
+                    p(s.ndcg_20),
+                    p(s.hr_5),
+                    p(s.hr_10),
+                    p(s.ndcg_10),
+                    p(s.coverage_20)
                 ));
             };
             for (period, s) in &row.periods {

@@ -36,7 +36,14 @@ pub struct Exported {
 ///
 /// # Errors
 /// Where a folder or the key cannot be used, or the student belongs to another data set.
-pub fn export(data_dir: &Path, student_dir: &Path, key_file: &Path, name: &str, created: u64, out: &Path) -> Result<Exported> {
+pub fn export(
+    data_dir: &Path,
+    student_dir: &Path,
+    key_file: &Path,
+    name: &str,
+    created: u64,
+    out: &Path,
+) -> Result<Exported> {
     let data = Dataset::load(data_dir)?;
     let loaded = student::load(student_dir)?;
     ensure!(
@@ -45,7 +52,10 @@ pub fn export(data_dir: &Path, student_dir: &Path, key_file: &Path, name: &str, 
         student_dir.display(),
         data_dir.display()
     );
-    let corpus = Corpus::new(&data, &CorpusOptions { last_period: loaded.info.trained_to, validation: 0.0, half_life: 0.0 })?;
+    let corpus = Corpus::new(
+        &data,
+        &CorpusOptions { last_period: loaded.info.trained_to, validation: 0.0, half_life: 0.0 },
+    )?;
     let catalogue = mark_untrained(&data.catalogue, &corpus.counts)?.to_json();
     let weights = loaded.weights.to_safetensors()?;
     let files = vec![
@@ -123,5 +133,5 @@ fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
         std::io::Write::write_all(&mut file, to_hex(&seed).as_bytes())?;
     }
     let text = fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
-    Ok(signing_key(&text).with_context(|| format!("the key file {}", path.display()))?)
+    signing_key(&text).with_context(|| format!("the key file {}", path.display()))
 }

@@ -25,11 +25,11 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
         file.sync_all()?;
         fs::rename(&temporary, path)
     };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&temporary);
-        e
-    })
-    .with_context(|| format!("writing {}", path.display()))
+    write()
+        .inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+        .with_context(|| format!("writing {}", path.display()))
 }
 
 /// Writes JSON, atomically.
@@ -47,6 +47,7 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// # Errors
 /// Where the file is missing or does not parse, with its path.
 pub fn read_json<T: DeserializeOwned>(path: &Path, written_by: &str) -> Result<T> {
-    let bytes = fs::read(path).with_context(|| format!("{} is not there; `onshelf {written_by}` writes it", path.display()))?;
+    let bytes = fs::read(path)
+        .with_context(|| format!("{} is not there; `onshelf {written_by}` writes it", path.display()))?;
     serde_json::from_slice(&bytes).with_context(|| path.display().to_string())
 }

@@ -18,7 +18,9 @@ use crate::dataset::Dataset;
 /// Where the path is none of these, or what it holds is damaged.
 pub fn inspect(path: &Path, keys: &[String]) -> Result<Value> {
     if path.is_dir() {
-        for (name, kind) in [("dataset.json", "data set"), ("teacher.json", "teacher"), ("student.json", "student")] {
+        for (name, kind) in
+            [("dataset.json", "data set"), ("teacher.json", "teacher"), ("student.json", "student")]
+        {
             if path.join(name).exists() {
                 return folder(path, name, kind);
             }
@@ -26,7 +28,10 @@ pub fn inspect(path: &Path, keys: &[String]) -> Result<Value> {
         if path.join("latest.json").exists() {
             return version(&path.join("latest.json"), keys);
         }
-        bail!("{}: no dataset.json, teacher.json, student.json or latest.json in it; this is not a folder that onshelf wrote", path.display());
+        bail!(
+            "{}: no dataset.json, teacher.json, student.json or latest.json in it; this is not a folder that onshelf wrote",
+            path.display()
+        );
     }
     match path.extension().and_then(|e| e.to_str()) {
         Some("safetensors") => Ok(json!({ "kind": "weights", "tensors": tensors(path)? })),
@@ -41,7 +46,8 @@ fn folder(path: &Path, name: &str, kind: &str) -> Result<Value> {
         Dataset::load(path)?;
     }
     let file = path.join(name);
-    let about: Value = serde_json::from_slice(&fs::read(&file)?).with_context(|| file.display().to_string())?;
+    let about: Value =
+        serde_json::from_slice(&fs::read(&file)?).with_context(|| file.display().to_string())?;
     let mut out = json!({ "kind": kind, "about": about });
     for weights in ["network.safetensors", "student.safetensors"] {
         if path.join(weights).exists() {
@@ -54,7 +60,8 @@ fn folder(path: &Path, name: &str, kind: &str) -> Result<Value> {
 fn tensors(path: &Path) -> Result<Value> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let weights = Weights::from_safetensors(&bytes).with_context(|| path.display().to_string())?;
-    let floats = weights.floats.iter().map(|(name, t)| (name.clone(), json!({ "type": "f32", "shape": t.shape })));
+    let floats =
+        weights.floats.iter().map(|(name, t)| (name.clone(), json!({ "type": "f32", "shape": t.shape })));
     let codes = weights.bytes.iter().map(|(name, t)| (name.clone(), json!({ "type": "u8", "shape": t.0 })));
     Ok(Value::Object(floats.chain(codes).collect()))
 }

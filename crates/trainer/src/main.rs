@@ -338,12 +338,22 @@ fn run_evaluate(cli: &Cli, args: &EvaluateArgs, progress: &dyn Progress) -> Resu
         .or(args.trained_to)
         .context("name --teacher, --student or --trained-to")?;
     if let Some(s) = &student {
-        anyhow::ensure!(s.info.trained_to == trained_to, "teacher and student saw different periods; evaluate them one by one");
+        anyhow::ensure!(
+            s.info.dataset == teacher::dataset_hash(&args.data)?,
+            "the student was distilled on another data set than {}; name the right one",
+            args.data.display()
+        );
+        anyhow::ensure!(
+            s.info.trained_to == trained_to,
+            "teacher and student saw different periods; evaluate them one by one"
+        );
     }
     // All methods see the same sessions; the few that the teacher held out for validation count as seen by none.
     let corpus = match &teacher {
         Some(t) => &t.corpus,
-        None => &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation: 0.0, half_life: 0.0 })?,
+        None => {
+            &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation: 0.0, half_life: 0.0 })?
+        }
     };
     let mut periods = args.periods.clone();
     if periods.is_empty() {
@@ -357,7 +367,15 @@ fn run_evaluate(cli: &Cli, args: &EvaluateArgs, progress: &dyn Progress) -> Resu
     if args.replay_only {
         return Ok(());
     }
-    let table = evaluate::evaluate(&data, corpus, trained_to, &periods, teacher.as_ref(), student.as_ref(), progress)?;
+    let table = evaluate::evaluate(
+        &data,
+        corpus,
+        trained_to,
+        &periods,
+        teacher.as_ref(),
+        student.as_ref(),
+        progress,
+    )?;
     if let Some(path) = &args.out {
         table.save(path)?;
     }

@@ -48,10 +48,7 @@ impl Bars {
 impl Progress for Bars {
     fn start(&self, what: &str, total: Option<u64>) {
         let (length, template) = match total {
-            Some(_) => (
-                total,
-                "{msg:<24} {bar:32} {percent:>3} %  {elapsed}, {eta} left",
-            ),
+            Some(_) => (total, "{msg:<24} {bar:32} {percent:>3} %  {elapsed}, {eta} left"),
             None => (None, "{msg:<24} {spinner} {human_pos}  {elapsed}"),
         };
         let target = ProgressDrawTarget::stderr_with_hz(10);
@@ -93,14 +90,8 @@ impl<W: Write + Send> JsonLines<W> {
     /// Lines go to `out`.
     #[must_use]
     pub fn new(out: W) -> Self {
-        let state = JsonState {
-            out,
-            done: 0,
-            told: None,
-        };
-        Self {
-            state: Mutex::new(state),
-        }
+        let state = JsonState { out, done: 0, told: None };
+        Self { state: Mutex::new(state) }
     }
 }
 
@@ -122,10 +113,7 @@ impl<W: Write + Send> Progress for JsonLines<W> {
     fn advance(&self, amount: u64) {
         let mut state = lock(&self.state);
         state.done += amount;
-        if state
-            .told
-            .is_none_or(|told| told.elapsed() >= JSON_INTERVAL)
-        {
+        if state.told.is_none_or(|told| told.elapsed() >= JSON_INTERVAL) {
             state.told = Some(Instant::now());
             let line = json!({"event": "advance", "done": state.done});
             state.tell(&line);
@@ -140,11 +128,7 @@ impl<W: Write + Send> Progress for JsonLines<W> {
 /// The progress for a command: JSON lines to standard error if asked for, else bars.
 #[must_use]
 pub fn for_command(json: bool) -> Box<dyn Progress> {
-    if json {
-        Box::new(JsonLines::new(io::stderr()))
-    } else {
-        Box::new(Bars::new())
-    }
+    if json { Box::new(JsonLines::new(io::stderr())) } else { Box::new(Bars::new()) }
 }
 
 /// A panic elsewhere while counting leaves nothing that could be inconsistent.
@@ -163,15 +147,9 @@ mod tests {
         progress.advance(4);
         progress.finish("read 10 \"rows\"");
         let out = progress.state.into_inner().unwrap().out;
-        let lines: Vec<serde_json::Value> = String::from_utf8(out)
-            .unwrap()
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
-        assert_eq!(
-            lines[0],
-            json!({"event": "start", "what": "read", "total": 10})
-        );
+        let lines: Vec<serde_json::Value> =
+            String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0], json!({"event": "start", "what": "read", "total": 10}));
         let last = json!({"event": "finish", "message": "read 10 \"rows\""});
         assert_eq!(lines.last(), Some(&last));
     }

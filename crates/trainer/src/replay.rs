@@ -30,7 +30,14 @@ pub struct Replay {
 ///
 /// # Errors
 /// Where the device or the file fails.
-pub fn write(data: &Dataset, corpus: &Corpus, student: &LoadedStudent, period: u32, count: usize, path: &Path) -> Result<usize> {
+pub fn write(
+    data: &Dataset,
+    corpus: &Corpus,
+    student: &LoadedStudent,
+    period: u32,
+    count: usize,
+    path: &Path,
+) -> Result<usize> {
     let range = data.sessions.in_period(period);
     let usable: Vec<usize> = range
         .filter(|&s| {

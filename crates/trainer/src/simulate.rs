@@ -50,12 +50,7 @@ pub struct SimulateOptions {
 impl Default for SimulateOptions {
     /// About 40,000 sessions and 200,000 events.
     fn default() -> Self {
-        Self {
-            products: 3_000,
-            shoppers: 6_000,
-            days: 28,
-            seed: 1,
-        }
+        Self { products: 3_000, shoppers: 6_000, days: 28, seed: 1 }
     }
 }
 
@@ -147,14 +142,8 @@ pub fn run(options: &SimulateOptions, folder: &Path, progress: &dyn Progress) ->
 ///
 /// When an option is out of its range.
 pub fn generate(options: &SimulateOptions, progress: &dyn Progress) -> Result<Shop> {
-    ensure!(
-        (120..=100_000).contains(&options.products),
-        "products: 120 to 100,000"
-    );
-    ensure!(
-        (1..=10_000_000).contains(&options.shoppers),
-        "shoppers: 1 to 10,000,000"
-    );
+    ensure!((120..=100_000).contains(&options.products), "products: 120 to 100,000");
+    ensure!((1..=10_000_000).contains(&options.shoppers), "shoppers: 1 to 10,000,000");
     ensure!((1..=366).contains(&options.days), "days: 1 to 366");
     let mut random = ChaCha8Rng::seed_from_u64(options.seed);
     let stock = products::make(options.products, options.days, &mut random);
@@ -167,11 +156,7 @@ pub fn generate(options: &SimulateOptions, progress: &dyn Progress) -> Result<Sh
     shoppers::robots(&stock, options, &mut log, &mut random);
     // Stable, so that events of the same moment keep their order.
     log.rows.sort_by_key(|row| (row.time_ms, row.session));
-    progress.finish(&format!(
-        "simulated {} sessions, {} events",
-        log.sessions,
-        log.rows.len()
-    ));
+    progress.finish(&format!("simulated {} sessions, {} events", log.sessions, log.rows.len()));
     Ok(Shop {
         products: stock.products,
         rows: log.rows,
@@ -192,12 +177,7 @@ pub fn write_rsc15(shop: &Shop, path: &Path) -> Result<()> {
     let mut out = b"SessionId\tItemId\tTime\n".to_vec();
     for (row, product) in views {
         let (seconds, ms) = (row.time_ms / 1_000, row.time_ms % 1_000);
-        writeln!(
-            out,
-            "{}\t{}\t{seconds}.{ms:03}",
-            row.session + 1,
-            product + 1
-        )?;
+        writeln!(out, "{}\t{}\t{seconds}.{ms:03}", row.session + 1, product + 1)?;
     }
     fs::write(path, out).with_context(|| path.display().to_string())
 }
@@ -225,10 +205,7 @@ pub fn write_period_layout(shop: &Shop, folder: &Path) -> Result<()> {
 }
 
 fn views(shop: &Shop) -> impl Iterator<Item = (&Row, u32)> {
-    let views = shop
-        .rows
-        .iter()
-        .filter(|row| row.kind == EventKind::ViewItem);
+    let views = shop.rows.iter().filter(|row| row.kind == EventKind::ViewItem);
     views.filter_map(|row| Some((row, row.product?)))
 }
 
@@ -247,11 +224,7 @@ struct ProductsFile<'a> {
 }
 
 fn products_json(shop: &Shop) -> Result<Vec<u8>> {
-    let file = ProductsFile {
-        shop: "Marlow & Finch",
-        currency: "EUR",
-        products: &shop.products,
-    };
+    let file = ProductsFile { shop: "Marlow & Finch", currency: "EUR", products: &shop.products };
     Ok(serde_json::to_vec(&file)?)
 }
 
@@ -278,14 +251,7 @@ fn clicks_csv(shop: &Shop) -> Result<Vec<u8>> {
             Some(product) => &shop.products[product as usize].item_id,
             None => "",
         };
-        write!(
-            out,
-            "s{:06},u{:05},{item},{},{},",
-            row.session + 1,
-            row.shopper + 1,
-            row.kind,
-            row.time_ms
-        )?;
+        write!(out, "s{:06},u{:05},{item},{},{},", row.session + 1, row.shopper + 1, row.kind, row.time_ms)?;
         if let Some(dwell) = row.dwell_ms {
             write!(out, "{dwell}")?;
         }

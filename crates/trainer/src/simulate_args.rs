@@ -29,8 +29,12 @@ pub(crate) struct SimulateArgs {
 
 impl SimulateArgs {
     pub(crate) fn run(&self, progress: &dyn Progress) -> Result<String> {
-        let options = SimulateOptions { products: self.products, shoppers: self.shoppers, days: self.days, seed: self.seed };
-        let _ = (&options, progress);
+        let options = SimulateOptions {
+            products: self.products,
+            shoppers: self.shoppers,
+            days: self.days,
+            seed: self.seed,
+        };
         simulate::run(&options, &self.out, progress)?;
         Ok(format!("products.json, items.csv and clicks.csv in {}", self.out.display()))
     }

@@ -13,13 +13,13 @@ use onshelf_core::metrics::{Accumulator, Summary};
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::version::{FineTuneConfig, StudentShape};
 use onshelf_core::weights::Weights;
+use onshelf_model::Device;
 use onshelf_model::encoder::{Encoder, REPEAT, boost_repeats};
 use onshelf_model::quantise::kmeans;
 use onshelf_model::student::Adapter;
 use onshelf_model::training::{
     Batch, Candidates, CodedItems, SoftTargets, StepOptions, Stepper, batches, exact_batches, session_vectors,
 };
-use onshelf_model::Device;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -110,16 +110,33 @@ pub struct LoadedStudent {
 ///
 /// # Errors
 /// Where data or folders cannot be used, a loss is not finite, or on Ctrl-C.
-pub fn distill(data_dir: &Path, teacher_dir: &Path, out: &Path, options: &DistillOptions, progress: &dyn Progress) -> Result<StudentInfo> {
+pub fn distill(
+    data_dir: &Path,
+    teacher_dir: &Path,
+    out: &Path,
+    options: &DistillOptions,
+    progress: &dyn Progress,
+) -> Result<StudentInfo> {
     let started = std::time::Instant::now();
     let data = Dataset::load(data_dir)?;
     let loaded = teacher::load(teacher_dir, data_dir, &data)?;
-    let shape = StudentShape { subspaces: options.subspaces, adapter_rank: options.adapter_rank, ..loaded.info.shape.clone() };
+    let shape = StudentShape {
+        subspaces: options.subspaces,
+        adapter_rank: options.adapter_rank,
+        ..loaded.info.shape.clone()
+    };
     ensure!(
         shape.dim.is_multiple_of(shape.subspaces),
         "--subspaces {} does not divide the teacher's {} dimensions",
         shape.subspaces,
         shape.dim
+    );
+    ensure!(
+        shape.adapter_rank >= 1 && 2 * shape.adapter_rank.saturating_mul(shape.dim) <= 4096,
+        "--adapter-rank {} with {} dimensions gives an adapter of {} parameters; it must have 1 to 4,096",
+        shape.adapter_rank,
+        shape.dim,
+        2 * shape.adapter_rank.saturating_mul(shape.dim)
     );
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut items = CodedItems::new(&quantise(&loaded, &shape, progress, &mut rng)?);
@@ -174,7 +191,12 @@ fn encoder_part(weights: &Weights) -> Weights {
 }
 
 /// Product-quantises the teacher's item vectors; frequent items' errors count more.
-fn quantise(loaded: &LoadedTeacher, shape: &StudentShape, progress: &dyn Progress, rng: &mut ChaCha8Rng) -> Result<ItemTable> {
+fn quantise(
+    loaded: &LoadedTeacher,
+    shape: &StudentShape,
+    progress: &dyn Progress,
+    rng: &mut ChaCha8Rng,
+) -> Result<ItemTable> {
     let (dim, m) = (shape.dim, shape.subspaces);
     let width = dim / m;
     let n = loaded.corpus.items;
@@ -188,7 +210,11 @@ fn quantise(loaded: &LoadedTeacher, shape: &StudentShape, progress: &dyn Progres
         .enumerate()
         .map(|(part, mut rng)| {
             let book = if part < m {
-                let data: Vec<f32> = (0..n).flat_map(|i| vectors[i * dim + part * width..i * dim + (part + 1) * width].iter().copied()).collect();
+                let data: Vec<f32> = (0..n)
+                    .flat_map(|i| {
+                        vectors[i * dim + part * width..i * dim + (part + 1) * width].iter().copied()
+                    })
+                    .collect();
                 kmeans(&data, width, &weights, 12, &mut rng)
             } else {
                 kmeans(biases, 1, &weights, 12, &mut rng)
@@ -206,7 +232,11 @@ fn quantise(loaded: &LoadedTeacher, shape: &StudentShape, progress: &dyn Progres
 }
 
 /// The teacher's ranking at the newest `taught` positions.
-fn ask_teacher(loaded: &LoadedTeacher, options: &DistillOptions, progress: &dyn Progress) -> Result<SoftTargets> {
+fn ask_teacher(
+    loaded: &LoadedTeacher,
+    options: &DistillOptions,
+    progress: &dyn Progress,
+) -> Result<SoftTargets> {
     let log = &loaded.corpus.train.log;
     let first = first_taught(loaded, options.taught);
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
@@ -275,7 +305,13 @@ fn run_pass(
     Ok(())
 }
 
-fn validate(weights: &Weights, items: &CodedItems, shape: &StudentShape, corpus: &Corpus, device: &Device) -> Result<Summary> {
+fn validate(
+    weights: &Weights,
+    items: &CodedItems,
+    shape: &StudentShape,
+    corpus: &Corpus,
+    device: &Device,
+) -> Result<Summary> {
     let encoder = Encoder::new(weights, shape, device, false)?;
     let table = items.table()?;
     let mut sum = Accumulator::new();
@@ -289,9 +325,16 @@ fn validate(weights: &Weights, items: &CodedItems, shape: &StudentShape, corpus:
 }
 
 /// Scores of all items for queries `[rows, dim]` of a batch's predicted positions: `[rows, items]`.
-fn score_rows(table: &ItemTable, queries: &[f32], shape: &StudentShape, batch: &Batch, repeat: &[f32]) -> Vec<f32> {
+fn score_rows(
+    table: &ItemTable,
+    queries: &[f32],
+    shape: &StudentShape,
+    batch: &Batch,
+    repeat: &[f32],
+) -> Vec<f32> {
     let mut all = vec![0.0; queries.len() / shape.dim * table.items()];
-    let work = all.par_chunks_exact_mut(table.items()).zip(queries.par_chunks_exact(shape.dim)).zip(&batch.rows);
+    let work =
+        all.par_chunks_exact_mut(table.items()).zip(queries.par_chunks_exact(shape.dim)).zip(&batch.rows);
     work.for_each_init(
         || (Vec::new(), Vec::new()),
         |(lut, scores), ((out, query), &at)| {
@@ -311,7 +354,8 @@ fn score_rows(table: &ItemTable, queries: &[f32], shape: &StudentShape, batch: &
 pub fn score_batch(student: &LoadedStudent, batch: &Batch) -> Result<Vec<f32>> {
     let shape = &student.info.student;
     let sessions = session_vectors(&student.encoder, batch, &student.items, shape, &student.device)?;
-    let queries: Vec<f32> = sessions.chunks_exact(shape.dim).flat_map(|s| student.adapter.apply(s, None)).collect();
+    let queries: Vec<f32> =
+        sessions.chunks_exact(shape.dim).flat_map(|s| student.adapter.apply(s, None)).collect();
     Ok(score_rows(&student.table, &queries, shape, batch, &student.repeat))
 }
 
@@ -321,13 +365,19 @@ pub fn score_batch(student: &LoadedStudent, batch: &Batch) -> Result<Vec<f32>> {
 /// Where a file is missing, damaged or of a newer format.
 pub fn load(dir: &Path) -> Result<LoadedStudent> {
     let info: StudentInfo = read_json(&dir.join(INFO), "distill")?;
-    ensure!(info.format <= FORMAT, "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf", dir.display(), info.format);
+    ensure!(
+        info.format <= FORMAT,
+        "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf",
+        dir.display(),
+        info.format
+    );
     let path = dir.join(WEIGHTS);
     let weights = Weights::from_safetensors(&fs::read(&path).with_context(|| path.display().to_string())?)
         .with_context(|| path.display().to_string())?;
     let shape = &info.student;
     let device = Device::flex();
-    let codes = weights.bytes.get("items.codes").with_context(|| format!("{}: no item codes", path.display()))?;
+    let codes =
+        weights.bytes.get("items.codes").with_context(|| format!("{}: no item codes", path.display()))?;
     let width = shape.dim / shape.subspaces;
     let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
     let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();

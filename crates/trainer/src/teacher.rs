@@ -19,7 +19,9 @@ use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::encoder;
-use onshelf_model::training::{Blend, Candidates, FloatItems, Network, StepOptions, Stepper, Teacher, batches, exact_batches};
+use onshelf_model::training::{
+    Blend, Candidates, FloatItems, Network, StepOptions, Stepper, Teacher, batches, exact_batches,
+};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
@@ -131,7 +133,18 @@ pub fn dataset_hash(dir: &Path) -> Result<String> {
 ///
 /// # Errors
 /// Where data or folder cannot be used, a loss is not finite, or on Ctrl-C.
-pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn Progress) -> Result<TeacherInfo> {
+pub fn train(
+    data_dir: &Path,
+    out: &Path,
+    options: &TrainOptions,
+    progress: &dyn Progress,
+) -> Result<TeacherInfo> {
+    ensure!(
+        options.heads > 0 && options.dim.is_multiple_of(options.heads),
+        "--heads {} does not divide --dim {}",
+        options.heads,
+        options.dim
+    );
     let data = Dataset::load(data_dir)?;
     let dataset = dataset_hash(data_dir)?;
     let corpus = corpus(&data, options)?;
@@ -143,7 +156,8 @@ pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn
     let candidates = Candidates::new(&corpus.counts, 0.5, options.negatives);
     let mut done = resume(out, options, &dataset, &mut stepper, &mut items, progress)?;
 
-    let total: u64 = (0..corpus.train.log.len()).map(|s| corpus.train.log.session(s).len().saturating_sub(1) as u64).sum();
+    let total: u64 =
+        (0..corpus.train.log.len()).map(|s| corpus.train.log.session(s).len().saturating_sub(1) as u64).sum();
     let positions = positions_of_a_step(options.positions, total);
     while done.passes_done < options.passes {
         let started = std::time::Instant::now();
@@ -180,7 +194,11 @@ pub fn train(data_dir: &Path, out: &Path, options: &TrainOptions, progress: &dyn
 fn corpus(data: &Dataset, options: &TrainOptions) -> Result<Corpus> {
     Corpus::new(
         data,
-        &CorpusOptions { last_period: options.last_period, validation: options.validation, half_life: options.half_life },
+        &CorpusOptions {
+            last_period: options.last_period,
+            validation: options.validation,
+            half_life: options.half_life,
+        },
     )
 }
 
@@ -204,7 +222,7 @@ pub fn positions_of_a_step(asked: usize, total: u64) -> usize {
     if asked > 0 { asked } else { (total / 200).clamp(128, 2048) as usize }
 }
 
-/// Warm-up over a twentieth, then a cosine to 2 % (Loshchilov & Hutter, ICLR 2017).
+/// Warm-up over 0.3 of a pass, then a cosine to 2 % (Loshchilov & Hutter, ICLR 2017).
 pub fn schedule(at: f32, passes: usize) -> f32 {
     let warm = (at * passes as f32 / 0.3).min(1.0);
     warm * (0.5 * (1.0 + (PI * at).cos())).max(0.02)
@@ -221,7 +239,13 @@ fn step_options(options: &TrainOptions, scale: f32) -> StepOptions {
     }
 }
 
-fn network(weights: &Weights, items: &FloatItems, shape: &StudentShape, n: usize, device: &Device) -> Result<Network> {
+fn network(
+    weights: &Weights,
+    items: &FloatItems,
+    shape: &StudentShape,
+    n: usize,
+    device: &Device,
+) -> Result<Network> {
     Ok(Network::new(&Network::weights(weights, &items.vectors, &items.biases), shape, n, device)?)
 }
 
@@ -242,7 +266,12 @@ fn resume(
     items: &mut FloatItems,
     progress: &dyn Progress,
 ) -> Result<CheckpointInfo> {
-    let fresh = CheckpointInfo { options: options.clone(), dataset: dataset.to_owned(), passes_done: 0, seconds: 0.0 };
+    let fresh = CheckpointInfo {
+        options: options.clone(),
+        dataset: dataset.to_owned(),
+        passes_done: 0,
+        seconds: 0.0,
+    };
     let path = out.join(CHECKPOINT_INFO);
     if !path.exists() {
         return Ok(fresh);
@@ -314,7 +343,12 @@ fn finish(
 
 /// Tries mixes on validation sessions and keeps the best by the sum of R@20 and MRR@20, each
 /// relative to the best of its kind. Without validation sessions, half and half.
-fn choose_blend(teacher: &mut Teacher, corpus: &Corpus, max_len: usize, progress: &dyn Progress) -> Result<(Blend, Summary)> {
+fn choose_blend(
+    teacher: &mut Teacher,
+    corpus: &Corpus,
+    max_len: usize,
+    progress: &dyn Progress,
+) -> Result<(Blend, Summary)> {
     let work = exact_batches(&corpus.validation, max_len, 256);
     let mut tried = Vec::new();
     progress.start("choose the mix", Some(9));
@@ -334,7 +368,12 @@ fn choose_blend(teacher: &mut Teacher, corpus: &Corpus, max_len: usize, progress
     let (recall, mrr) = (best(|s| s.recall_20), best(|s| s.mrr_20));
     let merit = |s: &Summary| s.recall_20 / recall + s.mrr_20 / mrr;
     let default = (Blend { network: 0.5, sharpness: 1.0 }, Summary::default());
-    let chosen = tried.iter().copied().max_by(|a, b| merit(&a.1).total_cmp(&merit(&b.1))).filter(|c| c.1.tests > 0).unwrap_or(default);
+    let chosen = tried
+        .iter()
+        .copied()
+        .max_by(|a, b| merit(&a.1).total_cmp(&merit(&b.1)))
+        .filter(|c| c.1.tests > 0)
+        .unwrap_or(default);
     teacher.blend = chosen.0;
     progress.finish(&format!(
         "mix: network {} sharpness {}, validation R@20 {:.2} MRR@20 {:.2}",
@@ -352,7 +391,12 @@ fn choose_blend(teacher: &mut Teacher, corpus: &Corpus, max_len: usize, progress
 /// Where a file is missing or damaged, or the data set is another one.
 pub fn load(dir: &Path, data_dir: &Path, data: &Dataset) -> Result<LoadedTeacher> {
     let info: TeacherInfo = read_json(&dir.join(INFO), "train")?;
-    ensure!(info.format <= FORMAT, "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf", dir.display(), info.format);
+    ensure!(
+        info.format <= FORMAT,
+        "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf",
+        dir.display(),
+        info.format
+    );
     ensure!(
         info.dataset == dataset_hash(data_dir)?,
         "the teacher in {} was trained on another data set than {}; train again or name the right one",

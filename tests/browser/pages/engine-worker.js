@@ -18,7 +18,12 @@ const scripts = {
     const stages = [];
     const facts = await engine.load(manifest, keys, (stage) => stages.push(stage));
     pristine = engine.exportState();
-    return { facts, stages: [...new Set(stages)], device: engine.device(), adapter: engine.adapter() };
+    return {
+      facts,
+      stages: [...new Set(stages)],
+      device: engine.device(),
+      adapter: engine.adapter(),
+    };
   },
 
   /** Replays sessions click by click: the shelf after each click but the last. */

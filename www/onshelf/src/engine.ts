@@ -20,6 +20,8 @@ export interface ModelFacts {
   items: number;
   parameters: number;
   personal_parameters: number;
+  /** Optimiser steps that this model version asks for after a click. */
+  steps_per_click?: number;
 }
 
 /** A request as the engine takes it: an `AbortSignal` cannot cross to a worker. */
@@ -66,7 +68,7 @@ export interface Engine {
   exportReadable(): string;
   save(): Promise<{ bytes: number }>;
   restore(): Promise<boolean>;
-  erase(): Promise<void>;
+  erase(stored: boolean): Promise<void>;
   free(): void;
 }
 

@@ -43,6 +43,9 @@ interface Loaded {
   pristine: Uint8Array;
 }
 
+/** Steps after a click where the model version does not say. */
+const USUAL_STEPS = 4;
+
 /** See the file's head. */
 export class Host {
   readonly #post: Post;
@@ -245,10 +248,11 @@ export class Host {
     id: number,
     limits: Methods["fineTune"]["args"][0],
   ): Promise<Methods["fineTune"]["result"]> {
-    const { config, devices } = this.#need();
+    const { config, devices, facts } = this.#need();
     const begin = performance.now();
+    const wanted = { ...limits, steps: limits.steps ?? facts.steps_per_click ?? USUAL_STEPS };
     const report = await devices.serve((engine) =>
-      fineTune(engine, limits, {
+      fineTune(engine, wanted, {
         stop: () => {
           if (!config.learning) return "learning is off";
           if (this.#paused) return "paused";
@@ -293,7 +297,7 @@ export class Host {
     saver.cancel();
     let failure: unknown = null;
     try {
-      await devices.serve((engine) => engine.erase());
+      await devices.serve((engine) => engine.erase(wasStored));
       saver.erased();
     } catch (error) {
       if (!isStorageFailure(error)) throw error;

@@ -110,10 +110,10 @@ export function toRequest(request: RecommendRequest): EngineRequest {
  *
  * @throws OnshelfError `INVALID_REQUEST`
  */
-export function toLimits(options: FineTuneOptions): { steps: number; budget_ms: number } {
-  const { steps = 4, budget_ms = 200 } = options;
+export function toLimits(options: FineTuneOptions): { steps: number | null; budget_ms: number } {
+  const { steps = null, budget_ms = 200 } = options;
   demand(
-    Number.isInteger(steps) && steps >= 1 && steps <= MAX_STEPS,
+    steps === null || (Number.isInteger(steps) && steps >= 1 && steps <= MAX_STEPS),
     `steps must be a whole number, 1 to ${MAX_STEPS}`,
   );
   demand(budget_ms >= 0, "budget_ms must be 0 or more");

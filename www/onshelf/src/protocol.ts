@@ -53,7 +53,7 @@ export interface Methods {
   load: { args: [LoadConfig]; result: ModelFacts };
   track: { args: TimedEvent; result: TrackResult };
   recommend: { args: [EngineRequest, number]; result: Shelf };
-  fineTune: { args: [{ steps: number; budget_ms: number }]; result: FineTuneReport };
+  fineTune: { args: [{ steps: number | null; budget_ms: number }]; result: FineTuneReport };
   explain: { args: [string]; result: Explanation };
   inspect: { args: []; result: Omit<Inspection, "worker_restarts"> };
   pause: { args: []; result: undefined };

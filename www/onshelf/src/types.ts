@@ -66,18 +66,18 @@ export interface TrackResult {
   /** Whether the event is now part of the session. */
   accepted: boolean;
   /** Why not, where `accepted` is false. */
-  reason?: "unknown_item" | "duplicate" | "flood" | "bounce" | "not_an_item_event";
+  reason?: "unknown_item" | "duplicate" | "flood" | "bounce" | "robot" | "not_an_item_event";
   /** Events in the session now. */
   session_length: number;
 }
 
 /** Which items may be on a shelf; every condition given must hold. */
 export interface Filter {
-  /** Any of these categories. */
+  /** Beginning of the category path, from the root: `["Home", "Kitchen"]`. */
   category?: readonly string[];
   /** Any of these brands. */
   brand?: readonly string[];
-  /** In stock (`true`) or out of stock (`false`). */
+  /** `true`: only items whose stock is unknown or above 0. `false` does not restrict. */
   in_stock?: boolean;
   /** Lowest price, inclusive, in the catalogue's currency. */
   price_min?: number;
@@ -95,7 +95,7 @@ export interface RecommendRequest {
   kind?: "for_you" | "similar" | "popular" | "continue";
   /** The item a `similar` shelf is about. */
   item_id?: string;
-  /** How many items, 1 or more; fewer come back where the filter leaves fewer. Default 10. */
+  /** How many items, 1 or more; fewer come back where the filter leaves fewer. Default 12, at most 1,000. */
   count?: number;
   /** Which items may appear. */
   filter?: Filter;
@@ -131,7 +131,7 @@ export interface Shelf {
   device: DeviceKind;
   /** Version of the model. */
   model_version: string;
-  /** Whether this shopper's session or personal part had a say. */
+  /** Whether what was learned from this shopper had a say, beyond the session itself. */
   personal: boolean;
   /** Milliseconds of ranking inside the worker, without waiting in its queue. */
   took_ms: number;
@@ -139,7 +139,7 @@ export interface Shelf {
 
 /** Options of `Onshelf.fineTune`. */
 export interface FineTuneOptions {
-  /** Optimiser steps, 1 to 64. Default 4. */
+  /** Optimiser steps, 1 to 64. Default: what the model version asks for. */
   steps?: number;
   /** Milliseconds after which no further step begins; the first always runs. Default 200. */
   budget_ms?: number;
@@ -171,7 +171,7 @@ export interface Explanation {
   item_id: string;
   /** Its score now. */
   score: number;
-  /** The session's events that moved the score, by size; `position` counts from 0, oldest first. */
+  /** The session's events that moved the score, most helpful first; `position` counts from 0, oldest first. */
   because: { item_id: string; position: number; contribution: number }[];
   /** The share of the score that comes from what was learned on this device. */
   personal_contribution: number;

@@ -38,6 +38,10 @@ export async function addToBasket(app: App, id: string): Promise<boolean> {
   if (now >= product.stock) return false;
   app.basket.set(id, now + 1);
   const shelfId = app.cameFrom.get(id);
-  await app.engine.track({ event: "add_to_cart", item_id: id, ...(shelfId === undefined ? {} : { shelf_id: shelfId }) });
+  await app.engine.track({
+    event: "add_to_cart",
+    item_id: id,
+    ...(shelfId === undefined ? {} : { shelf_id: shelfId }),
+  });
   return true;
 }

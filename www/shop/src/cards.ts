@@ -21,7 +21,8 @@ export interface CardOptions {
 
 function stockLine(product: Product): HTMLElement | null {
   if (product.stock <= 0) return h("span", { class: "stock out" }, t.soldOut);
-  if (product.stock <= FEW_LEFT) return h("span", { class: "stock few" }, t.lastOnes(product.stock));
+  if (product.stock <= FEW_LEFT)
+    return h("span", { class: "stock few" }, t.lastOnes(product.stock));
   return null;
 }
 
@@ -31,7 +32,17 @@ function addButton(app: App, product: Product, remember: () => void): HTMLButton
     const added = await addToBasket(app, product.item_id);
     app.say(added ? t.added(product.name) : t.noMore);
   };
-  const button = h("button", { type: "button", class: "round", "data-testid": "quick-add", "aria-label": t.addShort(product.name), onclick: () => void press() }, icon(icons.plus, 18));
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "round",
+      "data-testid": "quick-add",
+      "aria-label": t.addShort(product.name),
+      onclick: () => void press(),
+    },
+    icon(icons.plus, 18),
+  );
   button.disabled = product.stock <= 0;
   return button;
 }
@@ -39,7 +50,13 @@ function addButton(app: App, product: Product, remember: () => void): HTMLButton
 function whyButton(app: App, product: Product): HTMLButtonElement {
   return h(
     "button",
-    { type: "button", class: "quiet", "data-testid": "why-button", "aria-label": t.whyFor(product.name), onclick: () => app.why(product.item_id) },
+    {
+      type: "button",
+      class: "quiet",
+      "data-testid": "why-button",
+      "aria-label": t.whyFor(product.name),
+      onclick: () => app.why(product.item_id),
+    },
     t.why,
   );
 }
@@ -60,10 +77,20 @@ function makeCard(app: App, product: Product, options: CardOptions): HTMLLIEleme
   const foot = h(
     "div",
     { class: "card-foot" },
-    h("span", { class: "cost" }, h("span", { class: "price" }, money(product.price, app.catalogue.currency)), stockLine(product)),
+    h(
+      "span",
+      { class: "cost" },
+      h("span", { class: "price" }, money(product.price, app.catalogue.currency)),
+      stockLine(product),
+    ),
     addButton(app, product, remember),
   );
-  const card = h("li", { class: "card", "data-testid": "product-card", "data-item-id": id }, link, foot);
+  const card = h(
+    "li",
+    { class: "card", "data-testid": "product-card", "data-item-id": id },
+    link,
+    foot,
+  );
   if (options.recommended) card.append(whyButton(app, product));
   return card;
 }
@@ -116,7 +143,10 @@ export class CardList {
     if (moved === 0 && before.length === ids.length) return 0;
     const change = (): HTMLElement[] => this.#place(ids);
     if (animate && before.length > 0 && this.root.isConnected) {
-      flip([...this.#cards.values()].filter((card) => card.isConnected), change);
+      flip(
+        [...this.#cards.values()].filter((card) => card.isConnected),
+        change,
+      );
       if (this.options.recommended) this.#mark(before, ids);
     } else change();
     this.#order = ids;
@@ -128,7 +158,11 @@ export class CardList {
     const focused = document.activeElement;
     const cards = ids.map((id) => this.#cards.get(id)).filter((card) => card !== undefined);
     this.root.replaceChildren(...cards);
-    if (focused instanceof HTMLElement && focused !== document.activeElement && this.root.contains(focused)) {
+    if (
+      focused instanceof HTMLElement &&
+      focused !== document.activeElement &&
+      this.root.contains(focused)
+    ) {
       focused.focus({ preventScroll: true });
     }
     return cards;

@@ -24,7 +24,12 @@ function node(name: string, path: readonly string[]): CategoryNode {
 }
 
 function isProductFile(value: unknown): value is ProductFile {
-  return typeof value === "object" && value !== null && "products" in value && Array.isArray(value.products);
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    "products" in value &&
+    Array.isArray(value.products)
+  );
 }
 
 function scoreWord(row: SearchRow, word: string): number {
@@ -113,14 +118,19 @@ export class Catalogue {
 
   /** Every word must be found somewhere; ties keep the order of popularity. */
   search(query: string, most: number): string[] {
-    const words = query.toLowerCase().split(/\s+/).filter((word) => word.length > 0);
+    const words = query
+      .toLowerCase()
+      .split(/\s+/)
+      .filter((word) => word.length > 0);
     if (words.length === 0) return [];
     const hits: { id: string; score: number }[] = [];
     for (const row of this.#rows) {
       let score = 0;
       for (const word of words) {
         // "mugs" should find "Mug" and the other way round.
-        const found = scoreWord(row, word) || (word.endsWith("s") && word.length > 3 ? scoreWord(row, word.slice(0, -1)) : 0);
+        const found =
+          scoreWord(row, word) ||
+          (word.endsWith("s") && word.length > 3 ? scoreWord(row, word.slice(0, -1)) : 0);
         if (found === 0) {
           score = 0;
           break;
@@ -129,6 +139,9 @@ export class Catalogue {
       }
       if (score > 0) hits.push({ id: row.id, score });
     }
-    return hits.sort((a, b) => b.score - a.score).slice(0, most).map((hit) => hit.id);
+    return hits
+      .sort((a, b) => b.score - a.score)
+      .slice(0, most)
+      .map((hit) => hit.id);
   }
 }

@@ -1,5 +1,12 @@
 import { Onshelf, OnshelfError } from "../../onshelf/src/index.ts";
-import type { DeviceKind, Explanation, Inspection, Progress, RecommendRequest, ShelfEvent } from "../../onshelf/src/index.ts";
+import type {
+  DeviceKind,
+  Explanation,
+  Inspection,
+  Progress,
+  RecommendRequest,
+  ShelfEvent,
+} from "../../onshelf/src/index.ts";
 import { t } from "./i18n.ts";
 import { readStored, writeStored } from "./storage.ts";
 
@@ -147,7 +154,8 @@ export class Engine {
   async track(...events: ShelfEvent[]): Promise<void> {
     const shelf = this.shelf;
     if (shelf === null) {
-      if (this.status === "loading") this.#waiting = [...this.#waiting, ...events].slice(-MOST_WAITING);
+      if (this.status === "loading")
+        this.#waiting = [...this.#waiting, ...events].slice(-MOST_WAITING);
       return;
     }
     let counted = false;

@@ -12,14 +12,31 @@ export class EraseDialog {
     };
     this.root = h(
       "dialog",
-      { class: "dialog small-dialog", "data-testid": "erase-dialog", "aria-labelledby": "erase-title" },
+      {
+        class: "dialog small-dialog",
+        "data-testid": "erase-dialog",
+        "aria-labelledby": "erase-title",
+      },
       h("h2", { id: "erase-title" }, t.eraseTitle),
       h("p", {}, t.eraseText),
       h(
         "div",
         { class: "dialog-buttons" },
-        h("button", { type: "button", class: "button ghost", autofocus: true, onclick: () => this.root.close() }, t.cancel),
-        h("button", { type: "button", class: "button danger", "data-testid": "erase-yes", onclick: yes }, t.eraseYes),
+        h(
+          "button",
+          {
+            type: "button",
+            class: "button ghost",
+            autofocus: true,
+            onclick: () => this.root.close(),
+          },
+          t.cancel,
+        ),
+        h(
+          "button",
+          { type: "button", class: "button danger", "data-testid": "erase-yes", onclick: yes },
+          t.eraseYes,
+        ),
       ),
     );
   }

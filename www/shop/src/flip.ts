@@ -5,7 +5,12 @@ const BADGE_MS = 2600;
 const EASING = "cubic-bezier(.2,.75,.25,1)";
 
 function inSight(rect: DOMRect): boolean {
-  return rect.bottom > -80 && rect.top < innerHeight + 80 && rect.right > -80 && rect.left < innerWidth + 80;
+  return (
+    rect.bottom > -80 &&
+    rect.top < innerHeight + 80 &&
+    rect.right > -80 &&
+    rect.left < innerWidth + 80
+  );
 }
 
 function places(elements: Iterable<HTMLElement>): Map<HTMLElement, DOMRect> {
@@ -18,11 +23,20 @@ function move(element: HTMLElement, from: DOMRect, to: DOMRect): void {
   const dx = from.left - to.left;
   const dy = from.top - to.top;
   if (Math.abs(dx) < 1 && Math.abs(dy) < 1) return;
-  element.animate([{ transform: `translate(${dx}px, ${dy}px)` }, { transform: "none" }], { duration: MOVE_MS, easing: EASING });
+  element.animate([{ transform: `translate(${dx}px, ${dy}px)` }, { transform: "none" }], {
+    duration: MOVE_MS,
+    easing: EASING,
+  });
 }
 
 function appear(element: HTMLElement): void {
-  element.animate([{ opacity: 0, transform: "scale(.94)" }, { opacity: 1, transform: "none" }], { duration: MOVE_MS, easing: EASING });
+  element.animate(
+    [
+      { opacity: 0, transform: "scale(.94)" },
+      { opacity: 1, transform: "none" },
+    ],
+    { duration: MOVE_MS, easing: EASING },
+  );
 }
 
 /** First-Last-Invert-Play: runs `change`, then lets everything glide from where it was. */

@@ -26,9 +26,21 @@ export class Grid {
     /** Blends the model's order with the order the products came in; the model's order alone if absent. */
     readonly blend?: (given: readonly string[], ranked: readonly string[]) => string[],
   ) {
-    this.#list = new CardList(app, { recommended: true, shelfId: () => this.#shelfId }, "cards grid", label);
+    this.#list = new CardList(
+      app,
+      { recommended: true, shelfId: () => this.#shelfId },
+      "cards grid",
+      label,
+    );
     this.#more.addEventListener("click", () => void this.#showMore());
-    this.root = h("section", { class: "grid-block" }, this.#state, this.#list.root, this.#empty, this.#more);
+    this.root = h(
+      "section",
+      { class: "grid-block" },
+      this.#state,
+      this.#list.root,
+      this.#empty,
+      this.#more,
+    );
   }
 
   get #model(): boolean {
@@ -48,7 +60,10 @@ export class Grid {
     const ids = this.#ids;
     let order = ids;
     if (ids.length > 1) {
-      const ranked = await this.app.engine.recommend({ slot: this.slot, kind: "for_you", candidates: ids, count: ids.length }, ids);
+      const ranked = await this.app.engine.recommend(
+        { slot: this.slot, kind: "for_you", candidates: ids, count: ids.length },
+        ids,
+      );
       if (turn !== this.#turn) return;
       this.#shelfId = ranked.shelfId;
       order = ranked.byModel ? this.#complete(ids, ranked.ids) : ids;

@@ -10,7 +10,11 @@ const TYPING_PAUSE_MS = 220;
 const SHORTEST_QUERY = 2;
 
 function themeToggle(): HTMLButtonElement {
-  const button = h("button", { type: "button", class: "round plain", "data-testid": "theme-toggle" });
+  const button = h("button", {
+    type: "button",
+    class: "round plain",
+    "data-testid": "theme-toggle",
+  });
   const draw = (): void => {
     const dark = currentTheme() === "dark";
     button.setAttribute("aria-label", dark ? t.toLight : t.toDark);
@@ -27,7 +31,12 @@ function themeToggle(): HTMLButtonElement {
 
 function basketLink(basket: Basket): HTMLAnchorElement {
   const count = h("span", { class: "basket-count", "data-testid": "basket-count" });
-  const link = h("a", { class: "basket-link", href: linkTo({ page: "basket" }) }, icon(icons.basket, 22), count);
+  const link = h(
+    "a",
+    { class: "basket-link", href: linkTo({ page: "basket" }) },
+    icon(icons.basket, 22),
+    count,
+  );
   const draw = (): void => {
     count.textContent = String(basket.count);
     count.dataset["empty"] = String(basket.count === 0);
@@ -40,7 +49,15 @@ function basketLink(basket: Basket): HTMLAnchorElement {
 
 export class Header {
   readonly root: HTMLElement;
-  readonly #input = h("input", { type: "search", class: "search-input", "data-testid": "search-input", placeholder: t.searchHint, "aria-label": t.searchLabel, autocomplete: "off", enterkeyhint: "search" });
+  readonly #input = h("input", {
+    type: "search",
+    class: "search-input",
+    "data-testid": "search-input",
+    placeholder: t.searchHint,
+    "aria-label": t.searchLabel,
+    autocomplete: "off",
+    enterkeyhint: "search",
+  });
   readonly #links = new Map<string, HTMLAnchorElement>();
 
   constructor(catalogue: Catalogue, basket: Basket, onSearch: (query: string) => void) {
@@ -56,7 +73,12 @@ export class Header {
       h(
         "div",
         { class: "top-bar" },
-        h("a", { class: "logo", href: "#/", "aria-label": `${catalogue.shop}: ${t.home}` }, h("span", { class: "logo-mark", "aria-hidden": "true" }), catalogue.shop),
+        h(
+          "a",
+          { class: "logo", href: "#/", "aria-label": `${catalogue.shop}: ${t.home}` },
+          h("span", { class: "logo-mark", "aria-hidden": "true" }),
+          catalogue.shop,
+        ),
         this.#form(onSearch),
         h("div", { class: "top-tools" }, themeToggle(), basketLink(basket)),
       ),
@@ -79,7 +101,13 @@ export class Header {
       event.preventDefault();
       search();
     };
-    return h("form", { class: "search", role: "search", onsubmit: submit }, icon(icons.search, 18), this.#input, h("button", { type: "submit", class: "sr-only" }, t.searchGo));
+    return h(
+      "form",
+      { class: "search", role: "search", onsubmit: submit },
+      icon(icons.search, 18),
+      this.#input,
+      h("button", { type: "submit", class: "sr-only" }, t.searchGo),
+    );
   }
 
   get typing(): boolean {

@@ -17,7 +17,8 @@ export const en = {
   shopFailedHelp: "Check the connection and reload the page.",
 
   heroTitle: "This shop learns on your device. Your clicks never leave it.",
-  heroText: "Open a few things you like, or add them to the basket. The shelves below reorder themselves within moments, with no server involved.",
+  heroText:
+    "Open a few things you like, or add them to the basket. The shelves below reorder themselves within moments, with no server involved.",
   heroHow: "See what it has learned",
 
   forYou: "For you",
@@ -34,7 +35,8 @@ export const en = {
   becauseOf: (name: string) => `Because you looked at ${name}`,
   scrollBack: (shelf: string) => `${shelf}: scroll back`,
   scrollOn: (shelf: string) => `${shelf}: scroll on`,
-  reranked: (shelf: string, moved: number) => `${shelf} was re-ranked: ${moved === 1 ? "1 product" : `${moved} products`} moved.`,
+  reranked: (shelf: string, moved: number) =>
+    `${shelf} was re-ranked: ${moved === 1 ? "1 product" : `${moved} products`} moved.`,
   movedUp: (places: number) => `▲ ${places}`,
   isNew: "new",
 
@@ -47,7 +49,12 @@ export const en = {
   whyAsking: "Looking it up on your device…",
   whyPersonal: (points: string) => `${points} of its score was learned from you, on this device.`,
   whyNotPersonal: "Nothing of its score comes from what was learned on this device.",
-  whyAgo: (clicks: number) => (clicks <= 0 ? "your last click" : clicks === 1 ? "one click earlier" : `${clicks} clicks earlier`),
+  whyAgo: (clicks: number) =>
+    clicks <= 0
+      ? "your last click"
+      : clicks === 1
+        ? "one click earlier"
+        : `${clicks} clicks earlier`,
   whyAgainst: "counted against it",
   close: "Close",
 
@@ -67,7 +74,8 @@ export const en = {
   factPattern: "Pattern",
   factId: "Article",
   factWhere: "Department",
-  pictureOf: (colour: string, pattern: string, leaf: string) => `Drawing: ${colour} ${pattern === "plain" ? "" : `${pattern} `}${leaf}`,
+  pictureOf: (colour: string, pattern: string, leaf: string) =>
+    `Drawing: ${colour} ${pattern === "plain" ? "" : `${pattern} `}${leaf}`,
   crumbs: "You are here",
 
   rankedForYou: "Order: for you",
@@ -86,7 +94,8 @@ export const en = {
   resultsFor: (query: string) => `Results for “${query}”`,
   searchTitle: "Search",
   searchEmpty: "Type what you are looking for.",
-  nothingFound: (query: string) => `Nothing fits “${query}”. Try a shorter word, a brand or a colour.`,
+  nothingFound: (query: string) =>
+    `Nothing fits “${query}”. Try a shorter word, a brand or a colour.`,
 
   basketEmpty: "Your basket is empty.",
   fewer: (name: string) => `One ${name} fewer`,
@@ -99,14 +108,16 @@ export const en = {
   buy: "Buy (demo)",
   buyNote: "This is a demonstration. Nothing is charged, sent or delivered.",
   thanksTitle: "Thank you!",
-  thanksText: "This was a demonstration: nothing was charged and nobody was told. Your shelf, on this device, did learn from it.",
+  thanksText:
+    "This was a demonstration: nothing was charged and nobody was told. Your shelf, on this device, did learn from it.",
   keepLooking: "Keep looking around",
 
   notice: "Notice",
   dismiss: "Dismiss",
   modelFailed: "The shop works, but its shelves are not personal right now.",
   modelFailedCode: (code: string) => `Code: ${code}`,
-  keysFailed: "The public keys of the model (models/public-keys.json) could not be read. Reload the page, or publish the keys next to the model.",
+  keysFailed:
+    "The public keys of the model (models/public-keys.json) could not be read. Reload the page, or publish the keys next to the model.",
   unknownRemedy: "Reload the page. If it happens again, try another browser.",
   deviceFailed: "The device could not be switched.",
   exportFailed: "The export did not work.",
@@ -140,7 +151,8 @@ export const en = {
   exportData: "Export",
   erase: "Erase",
   eraseTitle: "Erase what was learned?",
-  eraseText: "Your clicks and everything learned from them are removed from this device. The shelves start over. This cannot be undone.",
+  eraseText:
+    "Your clicks and everything learned from them are removed from this device. The shelves start over. This cannot be undone.",
   eraseYes: "Erase everything",
   cancel: "Cancel",
   erased: "Everything learned here was erased.",
@@ -173,7 +185,9 @@ export function number(value: number): string {
 }
 
 export function percent(share: number): string {
-  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(share);
+  return new Intl.NumberFormat(locale, { style: "percent", maximumFractionDigits: 0 }).format(
+    share,
+  );
 }
 
 export function milliseconds(value: number | null): string {

@@ -65,12 +65,21 @@ class Shop {
     };
     this.#header = new Header(catalogue, basket, (query) => this.#searchFor(query));
     this.#panel = new Panel({ catalogue, engine, say, forget: () => this.#forget() });
-    const skip = h("a", { class: "skip", href: "#main", onclick: (event) => this.#skip(event) }, t.skip);
+    const skip = h(
+      "a",
+      { class: "skip", href: "#main", onclick: (event) => this.#skip(event) },
+      t.skip,
+    );
     const footer = h("footer", { class: "foot" }, h("p", {}, t.footer));
     page.replaceChildren(
       skip,
       this.#header.root,
-      h("div", { class: "page" }, h("div", { class: "column" }, notices.root, this.#main, footer), this.#panel.root),
+      h(
+        "div",
+        { class: "page" },
+        h("div", { class: "column" }, notices.root, this.#main, footer),
+        this.#panel.root,
+      ),
       why.root,
       this.#panel.erase.root,
       live,
@@ -118,7 +127,8 @@ class Shop {
       if (scroll > 0 && this.#view === view) scrollTo(0, scroll);
     });
     scrollTo(0, scroll);
-    if (!first && !this.#header.typing) this.#main.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
+    if (!first && !this.#header.typing)
+      this.#main.querySelector<HTMLElement>("h1")?.focus({ preventScroll: true });
   }
 
   /** While somebody types, one page is updated instead of one page a letter. */
@@ -156,7 +166,14 @@ async function open(): Promise<void> {
     new Shop(catalogue, page).start();
   } catch (error) {
     console.error(error);
-    page.replaceChildren(h("div", { class: "empty", role: "alert" }, h("h1", {}, t.shopFailed), h("p", {}, t.shopFailedHelp)));
+    page.replaceChildren(
+      h(
+        "div",
+        { class: "empty", role: "alert" },
+        h("h1", {}, t.shopFailed),
+        h("p", {}, t.shopFailedHelp),
+      ),
+    );
   }
 }
 

@@ -39,14 +39,31 @@ export class Panel {
   readonly root: HTMLElement;
   readonly erase: EraseDialog;
   readonly #state = h("p", { class: "panel-state", role: "status" });
-  readonly #progress = h("progress", { class: "panel-progress", "aria-label": t.panelLoading, max: 1, hidden: true });
+  readonly #progress = h("progress", {
+    class: "panel-progress",
+    "aria-label": t.panelLoading,
+    max: 1,
+    hidden: true,
+  });
   readonly #privacy = h("p", { class: "fine", hidden: true }, t.gpc);
   readonly #values = new Map<string, HTMLElement>();
   readonly #learned = h("ul", { class: "learned", role: "list", "data-testid": "panel-learned" });
   readonly #clicks = h("div", { class: "clicks", "aria-hidden": "true" });
-  readonly #pause = h("button", { type: "button", class: "button ghost", "data-testid": "pause" }, t.pause);
-  readonly #export = h("button", { type: "button", class: "button ghost", "data-testid": "export" }, t.exportData);
-  readonly #erase = h("button", { type: "button", class: "button ghost danger", "data-testid": "erase" }, t.erase);
+  readonly #pause = h(
+    "button",
+    { type: "button", class: "button ghost", "data-testid": "pause" },
+    t.pause,
+  );
+  readonly #export = h(
+    "button",
+    { type: "button", class: "button ghost", "data-testid": "export" },
+    t.exportData,
+  );
+  readonly #erase = h(
+    "button",
+    { type: "button", class: "button ghost danger", "data-testid": "erase" },
+    t.erase,
+  );
   readonly #devices: HTMLButtonElement[] = [];
   readonly #toggle: HTMLButtonElement;
   readonly #body: HTMLElement;
@@ -57,9 +74,19 @@ export class Panel {
 
   constructor(readonly use: PanelUse) {
     this.erase = new EraseDialog(() => void this.#doErase());
-    this.#toggle = h("button", { type: "button", class: "panel-toggle", "aria-controls": "onshelf-panel-body", onclick: () => this.setOpen(!this.#open) });
+    this.#toggle = h("button", {
+      type: "button",
+      class: "panel-toggle",
+      "aria-controls": "onshelf-panel-body",
+      onclick: () => this.setOpen(!this.#open),
+    });
     this.#body = h("div", { id: "onshelf-panel-body", class: "panel-body" }, ...this.#content());
-    this.root = h("aside", { id: "onshelf-panel", class: "panel", "data-testid": "panel", "aria-label": t.panelTitle }, this.#toggle, this.#body);
+    this.root = h(
+      "aside",
+      { id: "onshelf-panel", class: "panel", "data-testid": "panel", "aria-label": t.panelTitle },
+      this.#toggle,
+      this.#body,
+    );
     this.#pause.addEventListener("click", () => void this.#doPause());
     this.#export.addEventListener("click", () => void this.#doExport());
     this.#erase.addEventListener("click", () => this.erase.open());
@@ -89,7 +116,12 @@ export class Panel {
       this.#learned,
       this.#clicks,
       rows,
-      h("p", { class: "uploaded", "data-testid": "panel-uploaded" }, icon(icons.lock, 16), t.uploaded),
+      h(
+        "p",
+        { class: "uploaded", "data-testid": "panel-uploaded" },
+        icon(icons.lock, 16),
+        t.uploaded,
+      ),
       this.#deviceSwitch(),
       h("div", { class: "panel-buttons" }, this.#pause, this.#export, this.#erase),
     ];
@@ -104,11 +136,25 @@ export class Panel {
   #deviceSwitch(): HTMLElement {
     const group = h("div", { class: "switch", role: "group", "aria-label": t.deviceSwitch });
     for (const kind of ["cpu", "webgpu"] as const) {
-      const button = h("button", { type: "button", "data-device": kind, "aria-pressed": "false", onclick: () => void this.#setDevice(kind) }, t[kind]);
+      const button = h(
+        "button",
+        {
+          type: "button",
+          "data-device": kind,
+          "aria-pressed": "false",
+          onclick: () => void this.#setDevice(kind),
+        },
+        t[kind],
+      );
       this.#devices.push(button);
       group.append(button);
     }
-    return h("div", { class: "switch-line" }, h("span", { "aria-hidden": "true" }, t.deviceSwitch), group);
+    return h(
+      "div",
+      { class: "switch-line" },
+      h("span", { "aria-hidden": "true" }, t.deviceSwitch),
+      group,
+    );
   }
 
   setOpen(open: boolean, remember = true): void {
@@ -118,7 +164,11 @@ export class Panel {
     this.#body.inert = !open;
     this.#toggle.setAttribute("aria-expanded", String(open));
     this.#toggle.setAttribute("aria-label", open ? t.panelShut : t.panelOpen);
-    this.#toggle.replaceChildren(icon(icons.chip), h("span", { class: "toggle-words" }, t.panelTitle), icon(icons.up, 16));
+    this.#toggle.replaceChildren(
+      icon(icons.chip),
+      h("span", { class: "toggle-words" }, t.panelTitle),
+      icon(icons.up, 16),
+    );
     if (remember) writeStored("panel", open ? "open" : "shut");
   }
 
@@ -145,20 +195,31 @@ export class Panel {
 
   #drawState(): void {
     const { status, paused, progress, heldByPrivacySignal } = this.use.engine;
-    const text = status === "failed" ? t.panelFailed : status === "ready" ? (paused ? t.panelPaused : t.panelReady) : this.#loadingText();
+    const text =
+      status === "failed"
+        ? t.panelFailed
+        : status === "ready"
+          ? paused
+            ? t.panelPaused
+            : t.panelReady
+          : this.#loadingText();
     if (this.#state.textContent !== text) this.#state.textContent = text;
     this.#state.dataset["state"] = status === "ready" && paused ? "paused" : status;
     this.#progress.hidden = status !== "loading";
-    if (progress !== null && progress.total > 0) this.#progress.value = progress.loaded / progress.total;
+    if (progress !== null && progress.total > 0)
+      this.#progress.value = progress.loaded / progress.total;
     this.#privacy.hidden = !heldByPrivacySignal;
     const unusable = status !== "ready";
-    for (const button of [this.#pause, this.#export, this.#erase, ...this.#devices]) button.disabled = unusable;
+    for (const button of [this.#pause, this.#export, this.#erase, ...this.#devices])
+      button.disabled = unusable;
     this.#pause.textContent = paused ? t.resume : t.pause;
   }
 
   #loadingText(): string {
     const { progress } = this.use.engine;
-    return progress === null ? `${t.panelLoading}…` : `${t.panelLoading}: ${t.stages[progress.stage]}`;
+    return progress === null
+      ? `${t.panelLoading}…`
+      : `${t.panelLoading}: ${t.stages[progress.stage]}`;
   }
 
   #set(testId: string, text: string): void {
@@ -175,30 +236,60 @@ export class Panel {
     this.#set("panel-learn-ms", milliseconds(state.last_learn_ms));
     this.#set("panel-steps", number(state.steps));
     this.#set("panel-clicks", number(state.session.length));
-    const stored = state.storage === "indexeddb" ? bytes(state.stored_bytes) : state.storage === "none" ? t.notStored : t.storageUnavailable;
+    const stored =
+      state.storage === "indexeddb"
+        ? bytes(state.stored_bytes)
+        : state.storage === "none"
+          ? t.notStored
+          : t.storageUnavailable;
     this.#set("panel-stored", stored);
-    for (const button of this.#devices) button.setAttribute("aria-pressed", String(button.dataset["device"] === state.device));
+    for (const button of this.#devices)
+      button.setAttribute("aria-pressed", String(button.dataset["device"] === state.device));
     this.#drawLearned(state.learned);
     this.#drawClicks(state.session.map((click) => click.item_id));
   }
 
   #drawLearned(learned: Inspection["learned"]): void {
-    const shown = [...learned].sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight)).slice(0, MOST_LEARNED);
+    const shown = [...learned]
+      .sort((a, b) => Math.abs(b.weight) - Math.abs(a.weight))
+      .slice(0, MOST_LEARNED);
     const strongest = Math.abs(shown[0]?.weight ?? 0) || 1;
     const rows = shown.map(({ category, weight }) => {
-      const bar = h("span", { class: weight < 0 ? "bar against" : "bar" }, h("span", { class: "bar-fill" }));
+      const bar = h(
+        "span",
+        { class: weight < 0 ? "bar against" : "bar" },
+        h("span", { class: "bar-fill" }),
+      );
       bar.style.setProperty("--share", String(Math.abs(weight) / strongest));
-      return h("li", {}, h("span", { class: "learned-name" }, category, weight < 0 && h("span", { class: "when" }, ` (${t.learnedLess})`)), bar);
+      return h(
+        "li",
+        {},
+        h(
+          "span",
+          { class: "learned-name" },
+          category,
+          weight < 0 && h("span", { class: "when" }, ` (${t.learnedLess})`),
+        ),
+        bar,
+      );
     });
-    this.#learned.replaceChildren(...(rows.length > 0 ? rows : [h("li", { class: "fine" }, t.learnedNone)]));
+    this.#learned.replaceChildren(
+      ...(rows.length > 0 ? rows : [h("li", { class: "fine" }, t.learnedNone)]),
+    );
   }
 
   #drawClicks(ids: readonly string[]): void {
     const last = ids.slice(-LAST_CLICKS).reverse();
     if (last.join() === this.#drawnClicks) return;
     this.#drawnClicks = last.join();
-    const pictures = last.map((id) => this.use.catalogue.get(id)).filter((product) => product !== undefined);
-    this.#clicks.replaceChildren(...pictures.map((product) => h("span", { class: "pic mini", title: product.name }, drawProduct(product))));
+    const pictures = last
+      .map((id) => this.use.catalogue.get(id))
+      .filter((product) => product !== undefined);
+    this.#clicks.replaceChildren(
+      ...pictures.map((product) =>
+        h("span", { class: "pic mini", title: product.name }, drawProduct(product)),
+      ),
+    );
   }
 
   async #setDevice(kind: DeviceKind): Promise<void> {

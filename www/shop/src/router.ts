@@ -10,10 +10,14 @@ function decode(part: string): string {
 
 export function parseRoute(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
-  const [page, ...rest] = path.split("/").filter((part) => part.length > 0).map(decode);
+  const [page, ...rest] = path
+    .split("/")
+    .filter((part) => part.length > 0)
+    .map(decode);
   if (page === "c" && rest.length > 0) return { page: "category", path: rest };
   if (page === "p" && rest[0] !== undefined) return { page: "product", id: rest[0] };
-  if (page === "search") return { page: "search", query: new URLSearchParams(query).get("q") ?? "" };
+  if (page === "search")
+    return { page: "search", query: new URLSearchParams(query).get("q") ?? "" };
   if (page === "basket") return { page: "basket" };
   return { page: "home" };
 }

@@ -48,15 +48,32 @@ export class ShelfView {
   ) {
     const headingId = `shelf-${nextId++}`;
     const shape = spec.shape ?? "row";
-    this.#list = new CardList(app, { recommended: spec.recommended !== false, shelfId: () => this.#shelfId }, `cards ${shape}`, spec.title);
+    this.#list = new CardList(
+      app,
+      { recommended: spec.recommended !== false, shelfId: () => this.#shelfId },
+      `cards ${shape}`,
+      spec.title,
+    );
     this.#note = h("p", { class: "shelf-note" });
     const tools = h("div", { class: "shelf-tools" });
-    if (spec.link !== undefined) tools.append(h("a", { href: spec.link.href, class: "more", "aria-label": spec.link.label }, t.seeAllShort));
+    if (spec.link !== undefined)
+      tools.append(
+        h(
+          "a",
+          { href: spec.link.href, class: "more", "aria-label": spec.link.label },
+          t.seeAllShort,
+        ),
+      );
     if (shape === "row") tools.append(this.#scroller(-1), this.#scroller(1));
     this.root = h(
       "section",
       { class: "shelf", "aria-labelledby": headingId, "data-testid": spec.testId, hidden: true },
-      h("header", { class: "shelf-head" }, h("div", {}, h("h2", { id: headingId }, spec.title), spec.note && this.#note), tools),
+      h(
+        "header",
+        { class: "shelf-head" },
+        h("div", {}, h("h2", { id: headingId }, spec.title), spec.note && this.#note),
+        tools,
+      ),
       this.#list.root,
     );
     void this.#drawAtOnce();
@@ -66,17 +83,31 @@ export class ShelfView {
     const label = direction < 0 ? t.scrollBack(this.spec.title) : t.scrollOn(this.spec.title);
     const scroll = (): void => {
       const list = this.#list.root;
-      list.scrollBy({ left: direction * list.clientWidth * 0.8, behavior: reducedMotion() ? "instant" : "smooth" });
+      list.scrollBy({
+        left: direction * list.clientWidth * 0.8,
+        behavior: reducedMotion() ? "instant" : "smooth",
+      });
     };
-    return h("button", { type: "button", class: "round plain scroller", "aria-label": label, onclick: scroll }, icon(direction < 0 ? icons.left : icons.right, 18));
+    return h(
+      "button",
+      { type: "button", class: "round plain scroller", "aria-label": label, onclick: scroll },
+      icon(direction < 0 ? icons.left : icons.right, 18),
+    );
   }
+
+  /** Shelves are drawn one a task, so that a page full of them never blocks for long. */
+  static #drawing: Promise<void> = Promise.resolve();
 
   /** The order last seen here, or the unranked one while the model loads; a ready model answers soon enough itself. */
   async #drawAtOnce(): Promise<void> {
+    const turn = ShelfView.#drawing;
+    ShelfView.#drawing = turn.then(() => new Promise((done) => setTimeout(done)));
+    await turn;
     const last = this.app.orders.get(this.spec.request.slot);
     this.#note.textContent = this.spec.note?.(last !== undefined, last !== undefined) ?? "";
     if (last !== undefined) await this.#draw(last, false);
-    else if (this.app.engine.status !== "ready") await this.#draw(this.#sellable(this.spec.fallback), false);
+    else if (this.app.engine.status !== "ready")
+      await this.#draw(this.#sellable(this.spec.fallback), false);
   }
 
   #sellable(ids: readonly string[]): string[] {
@@ -89,7 +120,10 @@ export class ShelfView {
   }
 
   async refresh(): Promise<void> {
-    const ranked = await this.app.engine.recommend({ count: ASKED, ...this.spec.request }, this.spec.fallback);
+    const ranked = await this.app.engine.recommend(
+      { count: ASKED, ...this.spec.request },
+      this.spec.fallback,
+    );
     // While the model is loading the first drawing already shows the fallback.
     if (!ranked.byModel && this.app.engine.status === "loading") return;
     const ids = this.#sellable(ranked.ids);

@@ -13,7 +13,8 @@ function parseBasket(text: string | null): Map<string, number> {
     const raw: unknown = JSON.parse(text);
     if (typeof raw !== "object" || raw === null) return lines;
     for (const [id, count] of Object.entries(raw)) {
-      if (typeof count === "number" && Number.isInteger(count) && count > 0) lines.set(id, Math.min(count, MOST_OF_ONE));
+      if (typeof count === "number" && Number.isInteger(count) && count > 0)
+        lines.set(id, Math.min(count, MOST_OF_ONE));
     }
   } catch {
     // An unreadable basket is an empty basket.

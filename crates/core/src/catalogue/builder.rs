@@ -72,8 +72,7 @@ impl CatalogueBuilder {
             paths.push(path.clone());
         });
         self.ids.push(id);
-        self.names
-            .push(attributes.name.as_deref().unwrap_or_default());
+        self.names.push(attributes.name.as_deref().unwrap_or_default());
         self.brand_codes.push(brand_code);
         self.category_codes.push(category_code);
         self.prices.push(attributes.price.unwrap_or(UNKNOWN_PRICE));
@@ -100,14 +99,8 @@ impl CatalogueBuilder {
     ///
     /// [`CatalogueError::DuplicateId`] and [`CatalogueError::TooMuchText`].
     pub fn finish(self) -> Result<Catalogue, CatalogueError> {
-        let brands = Coded {
-            values: self.brands,
-            codes: self.brand_codes,
-        };
-        let categories = Coded {
-            values: self.categories,
-            codes: self.category_codes,
-        };
+        let brands = Coded { values: self.brands, codes: self.brand_codes };
+        let categories = Coded { values: self.categories, codes: self.category_codes };
         let has_name = self.names.iter().any(|name| !name.is_empty());
         let has_brand = brands.values.iter().any(|brand| !brand.is_empty());
         let has_category = categories.values.iter().any(|path| !path.is_empty());
@@ -126,11 +119,7 @@ impl CatalogueBuilder {
 }
 
 /// The number of a value in its column; a new value gets the next one.
-fn number_of<K: Eq + std::hash::Hash>(
-    numbers: &mut HashMap<K, u32>,
-    value: K,
-    add: impl FnOnce(&K),
-) -> u32 {
+fn number_of<K: Eq + std::hash::Hash>(numbers: &mut HashMap<K, u32>, value: K, add: impl FnOnce(&K)) -> u32 {
     if let Some(&number) = numbers.get(&value) {
         return number;
     }

@@ -143,9 +143,7 @@ impl IdTable {
     pub(super) fn new(ids: &TextColumn) -> Result<Self, (usize, usize)> {
         // At most two thirds full keeps the probes short.
         let slots = (ids.len() + ids.len() / 2 + 1).next_power_of_two();
-        let mut table = Self {
-            slots: vec![0; slots],
-        };
+        let mut table = Self { slots: vec![0; slots] };
         for (position, id) in ids.iter().enumerate() {
             match table.probe(id, ids) {
                 Ok(first) => return Err((first, position)),

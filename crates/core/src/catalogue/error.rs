@@ -23,9 +23,7 @@ pub enum CatalogueError {
         index: u32,
     },
     /// An id is longer than [`MAX_ID_BYTES`].
-    #[error(
-        "the id of the item at index {index} is {bytes} bytes long; {MAX_ID_BYTES} are allowed"
-    )]
+    #[error("the id of the item at index {index} is {bytes} bytes long; {MAX_ID_BYTES} are allowed")]
     IdTooLong {
         /// The item.
         index: u32,
@@ -43,9 +41,7 @@ pub enum CatalogueError {
         expected: usize,
     },
     /// A code points past the values of its column.
-    #[error(
-        "column {column}: the item at index {index} has code {code}, but there are {values} values"
-    )]
+    #[error("column {column}: the item at index {index} has code {code}, but there are {values} values")]
     CodeOutOfRange {
         /// The field of the format.
         column: &'static str,

@@ -12,10 +12,7 @@ fn sample() -> Catalogue {
         stock: Some(0),
     };
     assert_eq!(builder.push("sku-1", mug.clone(), true), Ok(1));
-    assert_eq!(
-        builder.push("ключ", ItemAttributes::default(), false),
-        Ok(2)
-    );
+    assert_eq!(builder.push("ключ", ItemAttributes::default(), false), Ok(2));
     let third = ItemAttributes { name: None, ..mug };
     assert_eq!(builder.push("sku-3", third, true), Ok(3));
     builder.finish().expect("three valid items")
@@ -42,10 +39,7 @@ fn attributes_are_known_or_unknown() {
     assert!(catalogue.category(2).is_empty());
     assert_eq!(catalogue.category_code(1), catalogue.category_code(3));
     assert_ne!(catalogue.category_code(1), catalogue.category_code(2));
-    assert_eq!(
-        (catalogue.category_codes(), catalogue.brand_codes()),
-        (2, 2)
-    );
+    assert_eq!((catalogue.category_codes(), catalogue.brand_codes()), (2, 2));
     assert_eq!((catalogue.price(1), catalogue.price(2)), (Some(12.5), None));
     assert_eq!((catalogue.stock(1), catalogue.stock(2)), (Some(0), None));
     assert!(catalogue.is_trained(1) && !catalogue.is_trained(2));
@@ -72,38 +66,21 @@ fn columns_without_content_are_null() {
     assert_eq!(String::from_utf8(bytes).unwrap(), expected);
     let shortest = Catalogue::from_json(br#"{"format":1,"ids":["a"]}"#).unwrap();
     assert_eq!(String::from_utf8(shortest.to_json()).unwrap(), expected);
-    assert_eq!(
-        (shortest.category_code(1), shortest.category_codes()),
-        (0, 1)
-    );
+    assert_eq!((shortest.category_code(1), shortest.category_codes()), (0, 1));
 }
 
 /// The message for a catalogue that must be refused.
 fn refusal(json: &str) -> String {
-    Catalogue::from_json(json.as_bytes())
-        .expect_err("a bad catalogue")
-        .to_string()
+    Catalogue::from_json(json.as_bytes()).expect_err("a bad catalogue").to_string()
 }
 
 #[test]
 fn each_fault_is_named() {
     let cases = [
-        (
-            r#"{"format":1,"ids":["a","b","a"]}"#,
-            r#"item id "a" stands twice, at index 1 and at index 3"#,
-        ),
-        (
-            r#"{"format":1,"ids":["a",""]}"#,
-            "the item at index 2 has an empty id",
-        ),
-        (
-            r#"{"format":1,"ids":["a"],"names":["x","y"]}"#,
-            "column names has 2 entries for 1 items",
-        ),
-        (
-            r#"{"format":1,"ids":["a"],"prices":[]}"#,
-            "column prices has 0 entries for 1 items",
-        ),
+        (r#"{"format":1,"ids":["a","b","a"]}"#, r#"item id "a" stands twice, at index 1 and at index 3"#),
+        (r#"{"format":1,"ids":["a",""]}"#, "the item at index 2 has an empty id"),
+        (r#"{"format":1,"ids":["a"],"names":["x","y"]}"#, "column names has 2 entries for 1 items"),
+        (r#"{"format":1,"ids":["a"],"prices":[]}"#, "column prices has 0 entries for 1 items"),
         (
             r#"{"format":1,"ids":["a"],"brands":{"values":["x"],"codes":[1]}}"#,
             "column brands: the item at index 1 has code 1, but there are 1 values",
@@ -120,27 +97,15 @@ fn each_fault_is_named() {
             r#"{"format":1,"ids":["a"],"prices":[1e99]}"#,
             "the item at index 1 has the price inf; a price is a number from 0",
         ),
-        (
-            r#"{"format":1,"ids":["a"],"untrained":[2]}"#,
-            "untrained names index 2, but items are 1 to 1",
-        ),
-        (
-            r#"{"format":1,"ids":["a"],"untrained":[0]}"#,
-            "untrained names index 0, but items are 1 to 1",
-        ),
-        (
-            r#"{"format":0,"ids":[]}"#,
-            "the catalogue has format 0, which never existed",
-        ),
+        (r#"{"format":1,"ids":["a"],"untrained":[2]}"#, "untrained names index 2, but items are 1 to 1"),
+        (r#"{"format":1,"ids":["a"],"untrained":[0]}"#, "untrained names index 0, but items are 1 to 1"),
+        (r#"{"format":0,"ids":[]}"#, "the catalogue has format 0, which never existed"),
     ];
     for (json, message) in cases {
         assert_eq!(refusal(json), message);
     }
     let long = refusal(&format!(r#"{{"format":1,"ids":["{}"]}}"#, "x".repeat(513)));
-    assert_eq!(
-        long,
-        "the id of the item at index 1 is 513 bytes long; 512 are allowed"
-    );
+    assert_eq!(long, "the id of the item at index 1 is 513 bytes long; 512 are allowed");
 }
 
 #[test]
@@ -165,28 +130,15 @@ fn json_faults_tell_their_place() {
 fn the_builder_refuses_bad_items_and_stays_usable() {
     let mut builder = CatalogueBuilder::new();
     let unknown = ItemAttributes::default;
-    assert_eq!(
-        builder.push("", unknown(), true),
-        Err(CatalogueError::EmptyId { index: 1 })
-    );
-    let priced = |price| ItemAttributes {
-        price: Some(price),
-        ..unknown()
-    };
+    assert_eq!(builder.push("", unknown(), true), Err(CatalogueError::EmptyId { index: 1 }));
+    let priced = |price| ItemAttributes { price: Some(price), ..unknown() };
     assert!(builder.push("a", priced(f32::NAN), true).is_err());
     assert!(builder.push("a", priced(-0.01), true).is_err());
     assert!(builder.is_empty());
     builder.push("a", unknown(), true).unwrap();
     builder.push("a", unknown(), true).unwrap();
     assert_eq!(builder.len(), 2);
-    assert!(matches!(
-        builder.finish(),
-        Err(CatalogueError::DuplicateId {
-            first: 1,
-            second: 2,
-            ..
-        })
-    ));
+    assert!(matches!(builder.finish(), Err(CatalogueError::DuplicateId { first: 1, second: 2, .. })));
 }
 
 #[test]
@@ -202,13 +154,7 @@ fn any_item() -> impl Strategy<Value = (ItemAttributes, bool)> {
     let stock = proptest::option::of(0..u32::MAX);
     (text(), text(), category, price, stock, any::<bool>()).prop_map(
         |(name, brand, category, price, stock, trained)| {
-            let attributes = ItemAttributes {
-                name,
-                brand,
-                category,
-                price,
-                stock,
-            };
+            let attributes = ItemAttributes { name, brand, category, price, stock };
             (attributes, trained)
         },
     )

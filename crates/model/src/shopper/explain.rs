@@ -31,7 +31,8 @@ impl Shopper {
     /// # Errors
     /// [`RequestError::UnknownItem`] or a model's error.
     pub async fn explain(&mut self, item_id: &str) -> Result<Explanation, RequestError> {
-        let item = self.catalogue.index_of(item_id).ok_or_else(|| RequestError::UnknownItem(item_id.to_owned()))?;
+        let item =
+            self.catalogue.index_of(item_id).ok_or_else(|| RequestError::UnknownItem(item_id.to_owned()))?;
         let dim = self.manifest.student.dim;
         let newest = self.newest().await?;
         let input = self.input().last(self.manifest.student.max_len);

@@ -18,7 +18,9 @@ pub enum RequestError {
     #[error("{0}")]
     Invalid(String),
     /// The item of a `similar` shelf is not in the catalogue.
-    #[error("item {0:?} is not in this model version's catalogue; check the id, or publish a version that knows it")]
+    #[error(
+        "item {0:?} is not in this model version's catalogue; check the id, or publish a version that knows it"
+    )]
     UnknownItem(String),
     /// The model or its device failed.
     #[error(transparent)]
@@ -94,7 +96,10 @@ impl Request {
     /// Checks ranges and looks ids up.
     pub(super) fn check(&self, catalogue: &Catalogue) -> Result<Checked, RequestError> {
         if self.count == 0 || self.count > COUNT_LIMIT {
-            return Err(RequestError::Invalid(format!("count is {}, it must be 1 to {COUNT_LIMIT}", self.count)));
+            return Err(RequestError::Invalid(format!(
+                "count is {}, it must be 1 to {COUNT_LIMIT}",
+                self.count
+            )));
         }
         for (name, price) in [("price_min", self.filter.price_min), ("price_max", self.filter.price_max)] {
             if price.is_some_and(|p| p.is_nan()) {
@@ -102,11 +107,16 @@ impl Request {
             }
         }
         let item = match (&self.item_id, self.kind) {
-            (Some(id), _) => Some(catalogue.index_of(id).ok_or_else(|| RequestError::UnknownItem(id.clone()))?),
-            (None, Kind::Similar) => return Err(RequestError::Invalid("a similar shelf needs item_id".into())),
+            (Some(id), _) => {
+                Some(catalogue.index_of(id).ok_or_else(|| RequestError::UnknownItem(id.clone()))?)
+            }
+            (None, Kind::Similar) => {
+                return Err(RequestError::Invalid("a similar shelf needs item_id".into()));
+            }
             (None, _) => None,
         };
-        let look_up = |ids: &[String]| ids.iter().filter_map(|id| catalogue.index_of(id)).collect::<HashSet<u32>>();
+        let look_up =
+            |ids: &[String]| ids.iter().filter_map(|id| catalogue.index_of(id)).collect::<HashSet<u32>>();
         Ok(Checked {
             item,
             exclude: look_up(&self.filter.exclude),

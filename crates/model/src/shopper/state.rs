@@ -56,7 +56,13 @@ impl Shopper {
                 dwell_ms: c.dwell_ms,
             })
             .collect();
-        Saved { format: STATE_FORMAT, model_version: self.version.clone(), clicks, judged: self.judged, facts: self.personal.facts() }
+        Saved {
+            format: STATE_FORMAT,
+            model_version: self.version.clone(),
+            clicks,
+            judged: self.judged,
+            facts: self.personal.facts(),
+        }
     }
 
     /// The state as bytes.
@@ -79,6 +85,7 @@ impl Shopper {
             "about": "Everything that onshelf keeps about you on this device. Nothing of it was uploaded.",
             "state": self.saved(),
             "taste": self.personal.taste,
+            "adapter": { "down": self.personal.adapter.down, "up": self.personal.adapter.up },
         });
         serde_json::to_string_pretty(&about).map_err(|e| ModelError::State(e.to_string()))
     }
@@ -98,7 +105,8 @@ impl Shopper {
         let saved: Saved = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
         let same = saved.model_version == self.version;
         let personal = if same {
-            Personal::from_weights(&self.student, &weights, &saved.facts).map_err(|e| damaged(e.to_string()))?
+            Personal::from_weights(&self.student, &weights, &saved.facts)
+                .map_err(|e| damaged(e.to_string()))?
         } else {
             Personal::new(&self.student, self.seed)
         };
@@ -107,7 +115,12 @@ impl Shopper {
             .iter()
             .filter_map(|c| {
                 let item = self.catalogue.index_of(&c.item_id)?;
-                Some(Click { item, kind: EventKind::parse(&c.event).ok()?, at_ms: c.at_ms, dwell_ms: c.dwell_ms })
+                Some(Click {
+                    item,
+                    kind: EventKind::parse(&c.event).ok()?,
+                    at_ms: c.at_ms,
+                    dwell_ms: c.dwell_ms,
+                })
             })
             .collect();
         let surplus = clicks.len().saturating_sub(SESSION_LIMIT);

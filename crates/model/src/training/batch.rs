@@ -34,7 +34,7 @@ impl TrainSet {
 }
 
 /// Sessions of one length and the positions that are predicted.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Batch {
     /// What the encoder reads besides the items.
     pub input: SessionBatch,
@@ -51,6 +51,13 @@ pub struct Batch {
     pub positions: Vec<u32>,
     /// Number of the session of each of those positions in the set's log.
     pub sessions: Vec<u32>,
+}
+
+/// Never prints a click.
+impl std::fmt::Debug for Batch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Batch({} sessions, {} predictions)", self.input.sessions, self.rows.len())
+    }
 }
 
 impl Batch {
@@ -71,7 +78,13 @@ struct Window {
 
 /// All windows of the set in a random order, packed to about `positions` predictions each.
 /// `wanted` says whether a session takes part.
-pub fn batches(set: &TrainSet, max_len: usize, positions: usize, rng: &mut ChaCha8Rng, wanted: impl Fn(usize) -> bool) -> Vec<Batch> {
+pub fn batches(
+    set: &TrainSet,
+    max_len: usize,
+    positions: usize,
+    rng: &mut ChaCha8Rng,
+    wanted: impl Fn(usize) -> bool,
+) -> Vec<Batch> {
     let mut windows = Vec::new();
     for (s, session) in set.log.iter().enumerate() {
         if wanted(s) {
@@ -116,11 +129,21 @@ pub fn exact_batches(set: &TrainSet, max_len: usize, positions: usize) -> Vec<Ba
     for (s, session) in set.log.iter().enumerate() {
         let inputs = session.len().saturating_sub(1);
         if inputs > 0 {
-            windows.push(Window { session: s as u32, start: 0, inputs: max_len.min(inputs) as u32, first: 0 });
+            windows.push(Window {
+                session: s as u32,
+                start: 0,
+                inputs: max_len.min(inputs) as u32,
+                first: 0,
+            });
         }
         for end in max_len + 1..=inputs {
             let start = (end - max_len) as u32;
-            windows.push(Window { session: s as u32, start, inputs: max_len as u32, first: max_len as u32 - 1 });
+            windows.push(Window {
+                session: s as u32,
+                start,
+                inputs: max_len as u32,
+                first: max_len as u32 - 1,
+            });
         }
     }
     windows.sort_by_key(|w| w.inputs);
@@ -140,7 +163,10 @@ fn cut(session: u32, clicks: usize, max_len: usize, out: &mut Vec<Window>) {
 
 fn pack(set: &TrainSet, starts: &[usize], group: &[&Window]) -> Batch {
     let length = group.iter().map(|w| w.inputs).max().unwrap_or(0) as usize;
-    let mut batch = Batch { input: SessionBatch { sessions: group.len(), length, ..Default::default() }, ..Default::default() };
+    let mut batch = Batch {
+        input: SessionBatch { sessions: group.len(), length, ..Default::default() },
+        ..Default::default()
+    };
     for (b, w) in group.iter().enumerate() {
         let clicks = set.log.session(w.session as usize);
         let (start, inputs) = (w.start as usize, w.inputs as usize);

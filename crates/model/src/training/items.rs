@@ -43,7 +43,13 @@ impl FloatItems {
     pub fn from_parts(dim: usize, mut vectors: Vec<f32>, biases: Vec<f32>) -> Self {
         vectors.chunks_exact_mut(dim).for_each(normalise);
         let rows = biases.len();
-        Self { dim, vectors, biases, vector_adam: SparseAdam::new(rows, dim), bias_adam: SparseAdam::new(rows, 1) }
+        Self {
+            dim,
+            vectors,
+            biases,
+            vector_adam: SparseAdam::new(rows, dim),
+            bias_adam: SparseAdam::new(rows, 1),
+        }
     }
 }
 
@@ -149,7 +155,13 @@ impl CodedItems {
     /// # Errors
     /// [`ModelError::Table`] where training made a number that is not finite.
     pub fn table(&self) -> Result<ItemTable, ModelError> {
-        Ok(ItemTable::new(self.dim, self.subspaces, self.codes.clone(), self.centroids.clone(), self.levels.clone())?)
+        Ok(ItemTable::new(
+            self.dim,
+            self.subspaces,
+            self.codes.clone(),
+            self.centroids.clone(),
+            self.levels.clone(),
+        )?)
     }
 
     /// The tensors of the table, to be written beside the encoder's.
@@ -160,7 +172,8 @@ impl CodedItems {
         out.bytes.insert("items.codes".into(), (vec![self.codes.len() / row, row], self.codes.clone()));
         let shape = vec![self.subspaces, CENTROIDS, self.dim / self.subspaces];
         out.floats.insert("items.centroids".into(), Tensor { shape, values: self.centroids.clone() });
-        out.floats.insert("items.bias".into(), Tensor { shape: vec![CENTROIDS], values: self.levels.clone() });
+        out.floats
+            .insert("items.bias".into(), Tensor { shape: vec![CENTROIDS], values: self.levels.clone() });
         out
     }
 

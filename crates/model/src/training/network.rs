@@ -25,10 +25,16 @@ impl Network {
     ///
     /// # Errors
     /// [`ModelError::Weights`] naming the tensor that is missing, misshapen or not finite.
-    pub fn new(weights: &Weights, shape: &StudentShape, items: usize, device: &Device) -> Result<Self, ModelError> {
+    pub fn new(
+        weights: &Weights,
+        shape: &StudentShape,
+        items: usize,
+        device: &Device,
+    ) -> Result<Self, ModelError> {
         let vectors = weights.get("items.vectors", &[items + 1, shape.dim])?;
         let biases = weights.get("items.biases", &[items + 1])?;
-        let table = Tensor::from_data(TensorData::new(vectors.values.clone(), [items + 1, shape.dim]), device);
+        let table =
+            Tensor::from_data(TensorData::new(vectors.values.clone(), [items + 1, shape.dim]), device);
         Ok(Self {
             shape: shape.clone(),
             encoder: Encoder::new(weights, shape, device, false)?,
@@ -46,7 +52,8 @@ impl Network {
         let rows = biases.len();
         let shape = vec![rows, vectors.len() / rows.max(1)];
         out.floats.insert("items.vectors".into(), weights::Tensor { shape, values: vectors.to_vec() });
-        out.floats.insert("items.biases".into(), weights::Tensor { shape: vec![rows], values: biases.to_vec() });
+        out.floats
+            .insert("items.biases".into(), weights::Tensor { shape: vec![rows], values: biases.to_vec() });
         out
     }
 

@@ -68,7 +68,7 @@ impl Candidates {
 }
 
 /// The teacher's best items for positions of a training set.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct SoftTargets {
     /// Items a position.
     pub k: usize,
@@ -152,7 +152,15 @@ impl Stepper {
         batch.items.iter().for_each(|&i| items.push_vector(i, &mut plain));
         let keep = 1.0 - options.dropout;
         let mask: Vec<f32> = (0..plain.len())
-            .map(|_| if options.dropout == 0.0 { 1.0 } else if rng.random::<f32>() < keep { 1.0 / keep } else { 0.0 })
+            .map(|_| {
+                if options.dropout == 0.0 {
+                    1.0
+                } else if rng.random::<f32>() < keep {
+                    1.0 / keep
+                } else {
+                    0.0
+                }
+            })
             .collect();
         let noisy: Vec<f32> = plain.iter().zip(&mask).map(|(x, m)| x * m).collect();
         let shape = [batch.input.sessions, batch.input.length, dim];
@@ -165,14 +173,16 @@ impl Stepper {
         // Scores of the predicted positions against the candidates, softmax and its gradient.
         let cpu = self.device.clone().inner();
         let sessions = read(all.clone().inner())?;
-        let rows: Vec<f32> = batch.rows.iter().flat_map(|&r| sessions[r * dim..(r + 1) * dim].iter().copied()).collect();
+        let rows: Vec<f32> =
+            batch.rows.iter().flat_map(|&r| sessions[r * dim..(r + 1) * dim].iter().copied()).collect();
         let (p, c) = (batch.rows.len(), chosen.items.len());
         let mut vectors = Vec::with_capacity(c * dim);
         chosen.items.iter().for_each(|&i| items.push_vector(i, &mut vectors));
         let rows = Tensor::<2>::from_data(TensorData::new(rows, [p, dim]), &cpu);
         let vectors = Tensor::<2>::from_data(TensorData::new(vectors, [c, dim]), &cpu);
         let mut scores = read(rows.clone().matmul(vectors.clone().transpose()))?;
-        let bias: Vec<f32> = chosen.items.iter().zip(&chosen.log_chance).map(|(&i, q)| items.bias(i) - q).collect();
+        let bias: Vec<f32> =
+            chosen.items.iter().zip(&chosen.log_chance).map(|(&i, q)| items.bias(i) - q).collect();
         let repeat = self.weights.get(REPEAT, &[self.shape.max_len])?.values.clone();
         let own = own_items(batch, &chosen);
         for (row, own) in scores.chunks_exact_mut(c).zip(&own) {
@@ -181,7 +191,8 @@ impl Stepper {
                 row[c] += (boost + chosen.log_chance[c]) * self.shape.temperature;
             }
         }
-        let loss = softmax_gradient(&mut scores, batch, &chosen, &bias, soft, options, self.shape.temperature);
+        let loss =
+            softmax_gradient(&mut scores, batch, &chosen, &bias, soft, options, self.shape.temperature);
         if !loss.is_finite() {
             return Err(ModelError::NotFinite { what: "loss", step });
         }
@@ -204,7 +215,8 @@ impl Stepper {
         for (&r, g) in batch.rows.iter().zip(row_gradient.chunks_exact(dim)) {
             upstream[r * dim..(r + 1) * dim].copy_from_slice(g);
         }
-        let upstream = Tensor::<2>::from_data(TensorData::new(upstream, [batch.items.len(), dim]), &self.device);
+        let upstream =
+            Tensor::<2>::from_data(TensorData::new(upstream, [batch.items.len(), dim]), &self.device);
         let grads = (all * upstream).sum().backward();
         let mut updates = vec![(REPEAT.to_owned(), repeat_gradient)];
         for (name, g) in encoder.gradients(&grads) {
@@ -222,11 +234,18 @@ impl Stepper {
             let Some(tensor) = self.weights.floats.get_mut(&name) else { continue };
             let adam = self.moments.entry(name.clone()).or_insert_with(|| Adam::new(g.len()));
             // A handful of plain numbers in logits: they move as biases do.
-            let (rate, decay) = if name == REPEAT { (options.item_rate, 0.0) } else { (options.rate, options.decay) };
+            let (rate, decay) =
+                if name == REPEAT { (options.item_rate, 0.0) } else { (options.rate, options.decay) };
             adam.step(&mut tensor.values, &g, rate, decay);
         }
-        let (touched, vectors, biases) =
-            gather_rows(batch, &chosen, dim, (&plain_gradient, &noisy_gradient, &mask), vector_gradient, bias_gradient);
+        let (touched, vectors, biases) = gather_rows(
+            batch,
+            &chosen,
+            dim,
+            (&plain_gradient, &noisy_gradient, &mask),
+            vector_gradient,
+            bias_gradient,
+        );
         items.step(&touched, &vectors, &biases, options.item_rate);
         Ok(loss)
     }
@@ -269,7 +288,13 @@ pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelE
     tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))
 }
 
-fn choose(batch: &Batch, candidates: &Candidates, soft: Option<&SoftTargets>, options: &StepOptions, rng: &mut ChaCha8Rng) -> Chosen {
+fn choose(
+    batch: &Batch,
+    candidates: &Candidates,
+    soft: Option<&SoftTargets>,
+    options: &StepOptions,
+    rng: &mut ChaCha8Rng,
+) -> Chosen {
     let mut chosen = Chosen { items: Vec::new(), index: HashMap::new(), log_chance: Vec::new() };
     let mut add = |item: u32| {
         let next = chosen.items.len() as u32;
@@ -342,7 +367,13 @@ fn softmax_gradient(
 }
 
 /// The wanted distribution of a position, as (candidate, share).
-fn targets_of(p: usize, batch: &Batch, chosen: &Chosen, soft: Option<&SoftTargets>, options: &StepOptions) -> Vec<(usize, f32)> {
+fn targets_of(
+    p: usize,
+    batch: &Batch,
+    chosen: &Chosen,
+    soft: Option<&SoftTargets>,
+    options: &StepOptions,
+) -> Vec<(usize, f32)> {
     let own = chosen.index[&batch.targets[p]] as usize;
     let Some((items, chances)) = soft.and_then(|s| s.of(batch.positions[p])) else { return vec![(own, 1.0)] };
     let mut out: Vec<(usize, f32)> = items
@@ -370,7 +401,8 @@ fn own_items(batch: &Batch, chosen: &Chosen) -> Vec<Vec<(usize, Option<usize>)>>
     let mut sessions: HashMap<usize, Vec<u32>> = HashMap::new();
     for (&row, &target) in batch.rows.iter().zip(&batch.targets) {
         let start = row / length * length;
-        let list = sessions.entry(row / length).or_insert_with(|| batch.items[start..start + length].to_vec());
+        let list =
+            sessions.entry(row / length).or_insert_with(|| batch.items[start..start + length].to_vec());
         list.push(target);
     }
     sessions.values_mut().for_each(|list| {
@@ -423,7 +455,9 @@ fn gather_rows(
         }) as usize;
         let target = &mut vectors[row * dim..(row + 1) * dim];
         let range = at * dim..(at + 1) * dim;
-        for ((t, g), (n, m)) in target.iter_mut().zip(&plain[range.clone()]).zip(noisy[range.clone()].iter().zip(&mask[range])) {
+        for ((t, g), (n, m)) in
+            target.iter_mut().zip(&plain[range.clone()]).zip(noisy[range.clone()].iter().zip(&mask[range]))
+        {
             *t += g + n * m;
         }
     }

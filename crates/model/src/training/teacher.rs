@@ -66,10 +66,8 @@ impl Teacher {
         let n = self.network.items();
         for batch in batches {
             let chances = self.chances(batch, true)?;
-            let best: Vec<Vec<(u32, f32)>> = chances
-                .par_chunks_exact(n)
-                .map(|row| onshelf_core::rank::top_k(row, k, |_| true))
-                .collect();
+            let best: Vec<Vec<(u32, f32)>> =
+                chances.par_chunks_exact(n).map(|row| onshelf_core::rank::top_k(row, k, |_| true)).collect();
             for (&position, list) in batch.positions.iter().zip(&best) {
                 out.row_of[position as usize] = (out.items.len() / k) as u32;
                 let sum: f32 = list.iter().map(|b| b.1).sum::<f32>().max(1e-12);

@@ -49,10 +49,7 @@ impl Sessions {
         clicks: impl IntoIterator<Item = (u32, EventKind, i64)>,
     ) -> Result<()> {
         let last = self.periods.last().copied().unwrap_or(0);
-        ensure!(
-            period >= last,
-            "session of period {period} after period {last}"
-        );
+        ensure!(period >= last, "session of period {period} after period {last}");
         for (item, kind, time) in clicks {
             self.items.push(item);
             self.kinds.push(kind);
@@ -148,23 +145,11 @@ impl Sessions {
     pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
         let kinds = self.kinds.iter().map(|kind| kind.code()).collect();
         let tensors = [
-            (
-                "items",
-                Column::new(Dtype::U32, le_bytes(&self.items, |v| v.to_le_bytes())),
-            ),
+            ("items", Column::new(Dtype::U32, le_bytes(&self.items, |v| v.to_le_bytes()))),
             ("kinds", Column::new(Dtype::U8, kinds)),
-            (
-                "times",
-                Column::new(Dtype::I64, le_bytes(&self.times, |v| v.to_le_bytes())),
-            ),
-            (
-                "offsets",
-                Column::new(Dtype::U64, le_bytes(&self.offsets, |v| v.to_le_bytes())),
-            ),
-            (
-                "periods",
-                Column::new(Dtype::U32, le_bytes(&self.periods, |v| v.to_le_bytes())),
-            ),
+            ("times", Column::new(Dtype::I64, le_bytes(&self.times, |v| v.to_le_bytes()))),
+            ("offsets", Column::new(Dtype::U64, le_bytes(&self.offsets, |v| v.to_le_bytes()))),
+            ("periods", Column::new(Dtype::U32, le_bytes(&self.periods, |v| v.to_le_bytes()))),
         ];
         let about = HashMap::from([("format".to_owned(), FORMAT.to_string())]);
         Ok(safetensors::serialize(tensors, Some(about))?)
@@ -175,10 +160,7 @@ impl Sessions {
         let kinds = column(&tensors, "kinds", Dtype::U8, |[code]: [u8; 1]| code)?;
         let sessions = Self {
             items: column(&tensors, "items", Dtype::U32, u32::from_le_bytes)?,
-            kinds: kinds
-                .into_iter()
-                .map(EventKind::from_code)
-                .collect::<Result<_, _>>()?,
+            kinds: kinds.into_iter().map(EventKind::from_code).collect::<Result<_, _>>()?,
             times: column(&tensors, "times", Dtype::I64, i64::from_le_bytes)?,
             has_times,
             offsets: column(&tensors, "offsets", Dtype::U64, u64::from_le_bytes)?,
@@ -193,15 +175,8 @@ impl Sessions {
         let clicks = self.items.len();
         let times = if self.has_times { clicks } else { 0 };
         ensure!(self.kinds.len() == clicks, "kinds: not one per click");
-        ensure!(
-            self.times.len() == times,
-            "times: {} instead of {times}",
-            self.times.len()
-        );
-        ensure!(
-            self.offsets.len() == self.periods.len() + 1,
-            "offsets: not one more than periods"
-        );
+        ensure!(self.times.len() == times, "times: {} instead of {times}", self.times.len());
+        ensure!(self.offsets.len() == self.periods.len() + 1, "offsets: not one more than periods");
         ensure!(
             self.offsets.first() == Some(&0)
                 && self.offsets.is_sorted()
@@ -210,10 +185,7 @@ impl Sessions {
         );
         ensure!(self.periods.is_sorted(), "periods: not ascending");
         let known = 1..=items_known as u64;
-        let stranger = self
-            .items
-            .iter()
-            .find(|&&item| !known.contains(&u64::from(item)));
+        let stranger = self.items.iter().find(|&&item| !known.contains(&u64::from(item)));
         if let Some(item) = stranger {
             bail!("items: index {item} is not in the catalogue of {items_known}");
         }
@@ -231,11 +203,7 @@ struct Column {
 impl Column {
     fn new(dtype: Dtype, bytes: Vec<u8>) -> Self {
         let shape = [bytes.len() * 8 / dtype.bitsize()];
-        Self {
-            dtype,
-            shape,
-            bytes,
-        }
+        Self { dtype, shape, bytes }
     }
 }
 
@@ -304,10 +272,7 @@ mod tests {
             let mut sessions = good.clone();
             damage(&mut sessions);
             let bytes = sessions.to_bytes().unwrap();
-            assert!(
-                Sessions::from_bytes(&bytes, 3, true).is_err(),
-                "case {case}"
-            );
+            assert!(Sessions::from_bytes(&bytes, 3, true).is_err(), "case {case}");
         }
         assert!(Sessions::from_bytes(&good.to_bytes().unwrap(), 3, true).is_ok());
     }

@@ -12,16 +12,11 @@ fn sample(has_times: bool) -> Dataset {
     let mut sessions = Sessions::new(has_times);
     sessions.push(0, [view(1), view(2)]).unwrap();
     sessions.push(0, [view(2), view(2)]).unwrap();
-    sessions
-        .push(2, [view(3), (1, EventKind::Purchase, 9_000)])
-        .unwrap();
+    sessions.push(2, [view(3), (1, EventKind::Purchase, 9_000)]).unwrap();
     Dataset {
         catalogue: builder.finish().unwrap(),
         sessions,
-        origin: Origin {
-            name: "sample".into(),
-            ..Origin::default()
-        },
+        origin: Origin { name: "sample".into(), ..Origin::default() },
     }
 }
 
@@ -38,11 +33,7 @@ fn what_is_saved_is_loaded() {
         let info = Dataset::info(dir.path()).unwrap();
         assert_eq!((info.items, info.sessions, info.clicks), (3, 3, 6));
         assert_eq!(info.periods, saved.periods());
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            3,
-            "no temporary file stays"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no temporary file stays");
     }
 }
 
@@ -61,10 +52,7 @@ fn sessions_are_reached_by_number_and_period() {
     let data = sample(true);
     let sessions = &data.sessions;
     assert_eq!(sessions.session(2), [3, 1]);
-    assert_eq!(
-        sessions.kinds(2),
-        [EventKind::ViewItem, EventKind::Purchase]
-    );
+    assert_eq!(sessions.kinds(2), [EventKind::ViewItem, EventKind::Purchase]);
     assert_eq!(sessions.times(1), Some(&[2_000, 2_000][..]));
     assert_eq!(sample(false).sessions.times(1), None);
     assert_eq!((sessions.period(1), sessions.period(2)), (0, 2));
@@ -89,10 +77,7 @@ fn a_changed_file_is_refused_by_name() {
         *bad.last_mut().unwrap() ^= 1;
         fs::write(&path, bad).unwrap();
         let message = Dataset::load(dir.path()).unwrap_err().to_string();
-        assert!(
-            message.contains(name) && message.contains("SHA-256"),
-            "{message}"
-        );
+        assert!(message.contains(name) && message.contains("SHA-256"), "{message}");
         fs::write(&path, good).unwrap();
     }
     assert!(Dataset::load(dir.path()).is_ok());
@@ -104,8 +89,6 @@ fn a_newer_format_asks_for_an_update() {
     fs::write(dir.path().join(INFO), r#"{"format":2,"shape":"new"}"#).unwrap();
     let message = Dataset::load(dir.path()).unwrap_err().to_string();
     assert!(message.contains("update onshelf"), "{message}");
-    let nowhere = Dataset::load(&dir.path().join("nowhere"))
-        .unwrap_err()
-        .to_string();
+    let nowhere = Dataset::load(&dir.path().join("nowhere")).unwrap_err().to_string();
     assert!(nowhere.contains("onshelf prepare"), "{nowhere}");
 }

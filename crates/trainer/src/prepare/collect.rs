@@ -155,10 +155,7 @@ impl Collector {
     /// Takes a row of which not even the fields could be told.
     pub(super) fn bad(&mut self, line: u64, reason: BadRow) -> Result<()> {
         self.rows += 1;
-        *self
-            .quarantined
-            .entry(reason.as_str().to_owned())
-            .or_default() += 1;
+        *self.quarantined.entry(reason.as_str().to_owned()).or_default() += 1;
         self.quarantine.write(line, reason)
     }
 
@@ -182,10 +179,7 @@ impl Collector {
 
     /// The outer error is one of capacity, the inner one of the row.
     fn check(&mut self, row: &Row<'_>) -> Result<std::result::Result<Event, BadRow>> {
-        ensure!(
-            self.rows < u64::from(u32::MAX),
-            "a log of more than 4,294,967,295 rows"
-        );
+        ensure!(self.rows < u64::from(u32::MAX), "a log of more than 4,294,967,295 rows");
         let fields = match self.fields(row) {
             Ok(fields) => fields,
             Err(reason) => return Ok(Err(reason)),
@@ -200,9 +194,7 @@ impl Collector {
             time: fields.time,
             seq: self.rows as u32,
             period: self.period,
-            dwell: fields
-                .dwell
-                .map_or(NO_DWELL, |dwell| dwell.min(NO_DWELL - 1)),
+            dwell: fields.dwell.map_or(NO_DWELL, |dwell| dwell.min(NO_DWELL - 1)),
             kind: fields.kind,
         }))
     }
@@ -221,48 +213,27 @@ impl Collector {
         if item.is_some_and(str::is_empty) {
             return Err(BadRow::MissingItem);
         }
-        let longest = [Some(owner), user, item]
-            .into_iter()
-            .flatten()
-            .map(str::len)
-            .max();
+        let longest = [Some(owner), user, item].into_iter().flatten().map(str::len).max();
         if longest > Some(MAX_ID_BYTES) {
             return Err(BadRow::IdTooLong);
         }
-        let dwell = match row
-            .dwell
-            .map(text)
-            .transpose()?
-            .filter(|dwell| !dwell.is_empty())
-        {
+        let dwell = match row.dwell.map(text).transpose()?.filter(|dwell| !dwell.is_empty()) {
             Some(dwell) => Some(dwell.parse().map_err(|_| BadRow::BadDwell)?),
             None => None,
         };
         let time = match row.time {
             RowTime::None => 0,
             RowTime::Text(time) => self.time_unit.parse(text(time)?).ok_or(BadRow::BadTime)?,
-            RowTime::Ms(time) => Some(time)
-                .filter(|ms| is_plausible(*ms))
-                .ok_or(BadRow::BadTime)?,
+            RowTime::Ms(time) => Some(time).filter(|ms| is_plausible(*ms)).ok_or(BadRow::BadTime)?,
         };
-        Ok(Fields {
-            user,
-            owner,
-            item,
-            kind,
-            time,
-            dwell,
-        })
+        Ok(Fields { user, owner, item, kind, time, dwell })
     }
 
     fn item_number(&mut self, id: &str) -> Result<u32> {
         if let Some(&number) = self.item_numbers.get(id) {
             return Ok(number);
         }
-        ensure!(
-            self.items.len() < MAX_ITEMS,
-            "the log names more than {MAX_ITEMS} items"
-        );
+        ensure!(self.items.len() < MAX_ITEMS, "the log names more than {MAX_ITEMS} items");
         let number = u32::try_from(self.items.len())?;
         let id: Rc<str> = id.into();
         self.items.push(Rc::clone(&id));
@@ -297,9 +268,7 @@ struct Fields<'a> {
 }
 
 fn text(bytes: &[u8]) -> std::result::Result<&str, BadRow> {
-    std::str::from_utf8(bytes)
-        .map(str::trim)
-        .map_err(|_| BadRow::NotUtf8)
+    std::str::from_utf8(bytes).map(str::trim).map_err(|_| BadRow::NotUtf8)
 }
 
 /// `quarantine.tsv`: file, line and reason of each bad row. Not its content, which may be
@@ -317,21 +286,11 @@ impl Quarantine {
         let file = File::create(&temporary).with_context(|| temporary.display().to_string())?;
         let mut out = BufWriter::new(file);
         writeln!(out, "file\tline\treason")?;
-        Ok(Self {
-            out,
-            temporary,
-            path: folder.join(QUARANTINE),
-            file: String::new(),
-        })
+        Ok(Self { out, temporary, path: folder.join(QUARANTINE), file: String::new() })
     }
 
     fn write(&mut self, line: u64, reason: BadRow) -> Result<()> {
-        Ok(writeln!(
-            self.out,
-            "{}\t{line}\t{}",
-            self.file,
-            reason.as_str()
-        )?)
+        Ok(writeln!(self.out, "{}\t{line}\t{}", self.file, reason.as_str())?)
     }
 
     fn finish(mut self) -> Result<()> {

@@ -7,53 +7,20 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// The fields of a log, with the column names that are taken without being told.
 const LOG: [(&str, &[&str]); 6] = [
-    (
-        "session",
-        &["session_id", "sessionid", "session", "user_session"],
-    ),
-    (
-        "user",
-        &["user_id", "userid", "user", "visitor_id", "visitorid"],
-    ),
-    (
-        "item",
-        &[
-            "item_id",
-            "itemid",
-            "item",
-            "product_id",
-            "productid",
-            "sku",
-        ],
-    ),
+    ("session", &["session_id", "sessionid", "session", "user_session"]),
+    ("user", &["user_id", "userid", "user", "visitor_id", "visitorid"]),
+    ("item", &["item_id", "itemid", "item", "product_id", "productid", "sku"]),
     ("time", &["time", "timestamp", "ts", "event_time", "at_ms"]),
-    (
-        "event",
-        &["event", "event_name", "event_type", "kind", "type"],
-    ),
+    ("event", &["event", "event_name", "event_type", "kind", "type"]),
     ("dwell", &["dwell_ms", "dwell"]),
 ];
 
 /// The fields of an item table.
 const ITEM: [(&str, &[&str]); 6] = [
-    (
-        "item",
-        &[
-            "item_id",
-            "itemid",
-            "item",
-            "product_id",
-            "productid",
-            "sku",
-            "id",
-        ],
-    ),
+    ("item", &["item_id", "itemid", "item", "product_id", "productid", "sku", "id"]),
     ("name", &["name", "item_name", "title"]),
     ("brand", &["brand", "item_brand"]),
-    (
-        "category",
-        &["category", "categories", "item_category", "category_code"],
-    ),
+    ("category", &["category", "categories", "item_category", "category_code"]),
     ("price", &["price"]),
     ("stock", &["stock"]),
 ];
@@ -69,9 +36,8 @@ impl FromStr for ColumnMap {
     fn from_str(text: &str) -> Result<Self> {
         let mut map = BTreeMap::new();
         for pair in text.split(',').filter(|pair| !pair.trim().is_empty()) {
-            let (field, column) = pair
-                .split_once('=')
-                .with_context(|| format!("{pair:?} is not of the form field=column"))?;
+            let (field, column) =
+                pair.split_once('=').with_context(|| format!("{pair:?} is not of the form field=column"))?;
             let field = field.trim();
             let known = LOG.iter().chain(&ITEM).any(|(name, _)| *name == field);
             ensure!(
@@ -96,30 +62,17 @@ impl ColumnMap {
         self.0.contains_key(field)
     }
 
-    fn find(
-        &self,
-        header: &[String],
-        fields: &[(&str, &[&str])],
-        field: &str,
-    ) -> Result<Option<usize>> {
+    fn find(&self, header: &[String], fields: &[(&str, &[&str])], field: &str) -> Result<Option<usize>> {
         let place = |name: &str| header.iter().position(|column| column == name);
         if let Some(name) = self.0.get(field) {
             return match place(name) {
                 Some(at) => Ok(Some(at)),
-                None => bail!(
-                    "there is no column {name:?}; there are {}",
-                    header.join(", ")
-                ),
+                None => bail!("there is no column {name:?}; there are {}", header.join(", ")),
             };
         }
-        let usual = fields
-            .iter()
-            .find(|(name, _)| *name == field)
-            .map_or(&[][..], |(_, usual)| usual);
+        let usual = fields.iter().find(|(name, _)| *name == field).map_or(&[][..], |(_, usual)| usual);
         let lower: Vec<_> = header.iter().map(|column| column.to_lowercase()).collect();
-        Ok(usual
-            .iter()
-            .find_map(|name| lower.iter().position(|column| column == name)))
+        Ok(usual.iter().find_map(|name| lower.iter().position(|column| column == name)))
     }
 }
 
@@ -209,21 +162,12 @@ mod tests {
 
     #[test]
     fn mistakes_are_explained() {
-        assert!(
-            "sesion=s"
-                .parse::<ColumnMap>()
-                .unwrap_err()
-                .to_string()
-                .contains("sesion")
-        );
+        assert!("sesion=s".parse::<ColumnMap>().unwrap_err().to_string().contains("sesion"));
         assert!("session".parse::<ColumnMap>().is_err());
         let map: ColumnMap = "item=sku".parse().unwrap();
         let error = LogColumns::find(&map, &header("session_id item_id")).unwrap_err();
         assert!(error.to_string().contains("session_id, item_id"), "{error}");
         let error = LogColumns::find(&ColumnMap::default(), &header("a b")).unwrap_err();
-        assert!(
-            error.to_string().contains("--columns session=NAME"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("--columns session=NAME"), "{error}");
     }
 }

@@ -93,17 +93,10 @@ fn names(first: &ByteRecord, dialect: &Dialect) -> Vec<String> {
 
 /// The delimiter that stands most often in the first line.
 fn sniff(start: &[u8]) -> u8 {
-    let line = start
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
+    let line = start.split(|&byte| byte == b'\n').next().unwrap_or_default();
     let count = |delimiter: &u8| line.iter().filter(|&byte| byte == delimiter).count();
     // `max_by_key` takes the last of equals; the likeliest delimiter comes first.
-    DELIMITERS
-        .into_iter()
-        .rev()
-        .max_by_key(count)
-        .unwrap_or(b',')
+    DELIMITERS.into_iter().rev().max_by_key(count).unwrap_or(b',')
 }
 
 /// Reads a log with the columns of the options.
@@ -113,19 +106,8 @@ pub(super) fn read(
     collector: &mut Collector,
     progress: &dyn Progress,
 ) -> Result<Source> {
-    let dialect = Dialect {
-        delimiter: options.delimiter,
-        no_header: options.no_header,
-        typed_header: false,
-    };
-    read_files(
-        Layout::Csv,
-        files,
-        &dialect,
-        &options.columns,
-        collector,
-        progress,
-    )
+    let dialect = Dialect { delimiter: options.delimiter, no_header: options.no_header, typed_header: false };
+    read_files(Layout::Csv, files, &dialect, &options.columns, collector, progress)
 }
 
 /// Reads the files of a delimited log.
@@ -141,16 +123,11 @@ pub(super) fn read_files(
     for file in files {
         collector.file(file);
         let mut table = Table::open(file, dialect, progress)?;
-        let columns =
-            LogColumns::find(map, &table.header).with_context(|| file.display().to_string())?;
+        let columns = LogColumns::find(map, &table.header).with_context(|| file.display().to_string())?;
         let same = known.is_none_or(|known| {
             (known.by_user, known.time.is_some()) == (columns.by_user, columns.time.is_some())
         });
-        ensure!(
-            same,
-            "{} has other columns than the files before it",
-            file.display()
-        );
+        ensure!(same, "{} has other columns than the files before it", file.display());
         known = Some(columns);
         while let Some((line, record)) = table.next()? {
             match row(record, &columns) {

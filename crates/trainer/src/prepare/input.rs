@@ -18,10 +18,7 @@ const MAX_LINE: usize = 1 << 24;
 pub(super) fn start(files: &[PathBuf], what: &str, progress: &dyn Progress) -> Result<()> {
     let mut bytes = 0;
     for file in files {
-        bytes += file
-            .metadata()
-            .with_context(|| file.display().to_string())?
-            .len();
+        bytes += file.metadata().with_context(|| file.display().to_string())?.len();
     }
     progress.start(what, Some(bytes));
     Ok(())
@@ -62,9 +59,8 @@ pub(super) fn each_line(
     for number in 1.. {
         line.clear();
         let mut limited = reader.by_ref().take(MAX_LINE as u64);
-        let read = limited
-            .read_until(b'\n', &mut line)
-            .with_context(|| format!("{}:{number}", path.display()))?;
+        let read =
+            limited.read_until(b'\n', &mut line).with_context(|| format!("{}:{number}", path.display()))?;
         if read == 0 {
             break;
         }

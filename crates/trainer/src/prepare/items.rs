@@ -31,9 +31,7 @@ impl ItemTable {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &ItemAttributes)> {
-        self.items
-            .iter()
-            .map(|(id, attributes)| (id.as_str(), attributes))
+        self.items.iter().map(|(id, attributes)| (id.as_str(), attributes))
     }
 
     /// Reads an item file: JSON lines when it begins with a brace, else delimited text.
@@ -48,11 +46,7 @@ impl ItemTable {
         if first.first().is_some_and(|line| line.starts_with('{')) {
             return self.read_json_lines(path, map, collector, progress);
         }
-        let dialect = Dialect {
-            delimiter: None,
-            no_header: false,
-            typed_header: false,
-        };
+        let dialect = Dialect { delimiter: None, no_header: false, typed_header: false };
         self.read_table(path, &dialect, map, collector, progress)
     }
 
@@ -68,8 +62,7 @@ impl ItemTable {
         collector.file(path);
         input::start(&[path.to_owned()], "reading the items", progress)?;
         let mut table = Table::open(path, dialect, progress)?;
-        let columns =
-            ItemColumns::find(map, &table.header).with_context(|| path.display().to_string())?;
+        let columns = ItemColumns::find(map, &table.header).with_context(|| path.display().to_string())?;
         while let Some((line, record)) = table.next()? {
             let item = from_record(record, &columns);
             self.take(item, line, collector)?;
@@ -132,23 +125,15 @@ impl ItemTable {
             }
             Err(reason) => reason,
         };
-        *self
-            .quarantined
-            .entry(reason.as_str().to_owned())
-            .or_default() += 1;
+        *self.quarantined.entry(reason.as_str().to_owned()).or_default() += 1;
         collector.bad_item_row(line, reason)
     }
 }
 
-fn from_record(
-    record: &ByteRecord,
-    columns: &ItemColumns,
-) -> Result<(String, ItemAttributes), BadRow> {
+fn from_record(record: &ByteRecord, columns: &ItemColumns) -> Result<(String, ItemAttributes), BadRow> {
     let text = |at: usize| {
         let field = record.get(at).ok_or(BadRow::TooFewColumns)?;
-        std::str::from_utf8(field)
-            .map(str::trim)
-            .map_err(|_| BadRow::NotUtf8)
+        std::str::from_utf8(field).map(str::trim).map_err(|_| BadRow::NotUtf8)
     };
     let filled = |at: Option<usize>| match at.map(text).transpose()? {
         Some("") | None => Ok(None),
@@ -158,12 +143,8 @@ fn from_record(
         name: filled(columns.name)?,
         brand: filled(columns.brand)?,
         category: path_of(&filled(columns.category)?.unwrap_or_default()),
-        price: filled(columns.price)?
-            .map(|price| price_of(&price))
-            .transpose()?,
-        stock: filled(columns.stock)?
-            .map(|stock| stock_of(&stock))
-            .transpose()?,
+        price: filled(columns.price)?.map(|price| price_of(&price)).transpose()?,
+        stock: filled(columns.stock)?.map(|stock| stock_of(&stock)).transpose()?,
     };
     Ok((text(columns.item)?.to_owned(), attributes))
 }
@@ -176,11 +157,7 @@ fn from_json(line: &[u8], map: &ColumnMap) -> Result<(String, ItemAttributes), B
     let header: Vec<String> = object.keys().cloned().collect();
     let columns = ItemColumns::find(map, &header).map_err(|_| BadRow::MissingItem)?;
     let value = |at: usize| &object[&header[at]];
-    let filled = |at: Option<usize>| {
-        at.map(value)
-            .and_then(plain)
-            .filter(|text| !text.is_empty())
-    };
+    let filled = |at: Option<usize>| at.map(value).and_then(plain).filter(|text| !text.is_empty());
     let category = match columns.category.map(value) {
         Some(Value::Array(path)) => path.iter().filter_map(plain).collect(),
         Some(other) => path_of(&plain(other).unwrap_or_default()),
@@ -190,12 +167,8 @@ fn from_json(line: &[u8], map: &ColumnMap) -> Result<(String, ItemAttributes), B
         name: filled(columns.name),
         brand: filled(columns.brand),
         category,
-        price: filled(columns.price)
-            .map(|price| price_of(&price))
-            .transpose()?,
-        stock: filled(columns.stock)
-            .map(|stock| stock_of(&stock))
-            .transpose()?,
+        price: filled(columns.price).map(|price| price_of(&price)).transpose()?,
+        stock: filled(columns.stock).map(|stock| stock_of(&stock)).transpose()?,
     };
     Ok((plain(value(columns.item)).unwrap_or_default(), attributes))
 }
@@ -211,17 +184,12 @@ fn plain(value: &Value) -> Option<String> {
 
 /// `Home > Kitchen > Mugs` as a path.
 fn path_of(text: &str) -> Vec<String> {
-    text.split('>')
-        .map(|part| part.trim().to_owned())
-        .filter(|part| !part.is_empty())
-        .collect()
+    text.split('>').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
 fn price_of(text: &str) -> Result<f32, BadRow> {
     let price: f32 = text.parse().map_err(|_| BadRow::BadPrice)?;
-    (price.is_finite() && price >= 0.0)
-        .then_some(price)
-        .ok_or(BadRow::BadPrice)
+    (price.is_finite() && price >= 0.0).then_some(price).ok_or(BadRow::BadPrice)
 }
 
 /// A whole number; exports often write `7.0`.

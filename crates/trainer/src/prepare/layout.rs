@@ -28,14 +28,8 @@ pub enum Layout {
 
 impl Layout {
     /// Every layout.
-    pub const ALL: [Layout; 6] = [
-        Self::Csv,
-        Self::RecBole,
-        Self::Parquet,
-        Self::Periods,
-        Self::Sequences,
-        Self::Rsc15,
-    ];
+    pub const ALL: [Layout; 6] =
+        [Self::Csv, Self::RecBole, Self::Parquet, Self::Periods, Self::Sequences, Self::Rsc15];
 
     /// The name for `--layout`.
     #[must_use]
@@ -53,9 +47,7 @@ impl Layout {
     /// Whether a file of this name, without `.gz`, may be of this layout in a folder.
     fn takes(self, name: &str) -> bool {
         match self {
-            Self::Csv => {
-                [".csv", ".tsv"].iter().any(|end| name.ends_with(end)) && !is_item_table(name)
-            }
+            Self::Csv => [".csv", ".tsv"].iter().any(|end| name.ends_with(end)) && !is_item_table(name),
             Self::RecBole => name.ends_with(".inter"),
             Self::Parquet => name.ends_with(".parquet"),
             Self::Periods => period_of(name).is_some(),
@@ -74,11 +66,7 @@ impl Layout {
             .map(|name| (period_of(plain(&name)), input.join(name)))
             .collect();
         files.sort();
-        ensure!(
-            !files.is_empty(),
-            "{} has no file of layout {self}",
-            input.display()
-        );
+        ensure!(!files.is_empty(), "{} has no file of layout {self}", input.display());
         Ok(files.into_iter().map(|(_, path)| path).collect())
     }
 }
@@ -93,13 +81,10 @@ impl FromStr for Layout {
     type Err = anyhow::Error;
 
     fn from_str(name: &str) -> Result<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|layout| layout.as_str() == name)
-            .ok_or_else(|| {
-                let known = Self::ALL.map(Self::as_str).join(", ");
-                anyhow!("unknown layout {name:?}; known are {known}")
-            })
+        Self::ALL.into_iter().find(|layout| layout.as_str() == name).ok_or_else(|| {
+            let known = Self::ALL.map(Self::as_str).join(", ");
+            anyhow!("unknown layout {name:?}; known are {known}")
+        })
     }
 }
 
@@ -114,17 +99,12 @@ pub(super) fn item_table(input: &Path) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let mut names = names_in(input)?.into_iter();
-    Ok(names
-        .find(|name| is_item_table(plain(name)))
-        .map(|name| input.join(name)))
+    Ok(names.find(|name| is_item_table(plain(name))).map(|name| input.join(name)))
 }
 
 /// `12` of `period_12.txt`.
 pub(super) fn period_of(name: &str) -> Option<u32> {
-    name.strip_prefix("period_")?
-        .strip_suffix(".txt")?
-        .parse()
-        .ok()
+    name.strip_prefix("period_")?.strip_suffix(".txt")?.parse().ok()
 }
 
 /// A file name without `.gz`.
@@ -146,19 +126,12 @@ pub(super) fn detect(input: &Path) -> Result<Layout> {
     if input.is_dir() {
         let names = names_in(input)?;
         // A text file of unknown content is no hint, so the two `.txt` layouts are not tried.
-        let tried = [
-            Layout::Periods,
-            Layout::RecBole,
-            Layout::Parquet,
-            Layout::Csv,
-        ];
+        let tried = [Layout::Periods, Layout::RecBole, Layout::Parquet, Layout::Csv];
         let found = |layout: &Layout| names.iter().any(|name| layout.takes(plain(name)));
-        return tried.into_iter().find(found).with_context(|| {
-            format!(
-                "no known layout in {}; name it with --layout",
-                input.display()
-            )
-        });
+        return tried
+            .into_iter()
+            .find(found)
+            .with_context(|| format!("no known layout in {}; name it with --layout", input.display()));
     }
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     for layout in [Layout::RecBole, Layout::Parquet] {
@@ -170,16 +143,10 @@ pub(super) fn detect(input: &Path) -> Result<Layout> {
     let Some(first) = lines.first() else {
         bail!("{} is empty", input.display());
     };
-    if first
-        .trim_start_matches('\u{feff}')
-        .starts_with("SessionId\tItemId\tTime")
-    {
+    if first.trim_start_matches('\u{feff}').starts_with("SessionId\tItemId\tTime") {
         return Ok(Layout::Rsc15);
     }
-    let numbers = |line: &String| {
-        line.split(' ')
-            .all(|word| word.trim().parse::<u64>().is_ok())
-    };
+    let numbers = |line: &String| line.split(' ').all(|word| word.trim().parse::<u64>().is_ok());
     let longest = lines.iter().map(|line| line.split(' ').count()).max();
     if lines.iter().all(numbers) && longest > Some(2) {
         return Ok(Layout::Sequences);
@@ -187,16 +154,11 @@ pub(super) fn detect(input: &Path) -> Result<Layout> {
     if first.contains([',', '\t', ';', '|']) {
         return Ok(Layout::Csv);
     }
-    bail!(
-        "the layout of {} cannot be told; name it with --layout",
-        input.display()
-    );
+    bail!("the layout of {} cannot be told; name it with --layout", input.display());
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let entries = folder
-        .read_dir()
-        .with_context(|| folder.display().to_string())?;
+    let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
     let mut names = entries
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<Result<Vec<_>>>()?;

@@ -146,8 +146,7 @@ pub fn run(options: &PrepareOptions, progress: &dyn Progress) -> Result<QualityR
         Some(layout) => layout,
         None => layout::detect(&options.input)?,
     };
-    std::fs::create_dir_all(&options.output)
-        .with_context(|| options.output.display().to_string())?;
+    std::fs::create_dir_all(&options.output).with_context(|| options.output.display().to_string())?;
     let mut collector = Collector::create(&options.output, options.time_unit)?;
     let mut items = ItemTable::default();
     let source = read(layout, options, &mut collector, &mut items, progress);
@@ -172,13 +171,7 @@ pub fn run(options: &PrepareOptions, progress: &dyn Progress) -> Result<QualityR
         report.notes.push(format!("times were read as {unit}"));
     }
     report.check()?;
-    let dataset = Dataset {
-        origin: Origin {
-            quality: Some(report.clone()),
-            ..dataset.origin
-        },
-        ..dataset
-    };
+    let dataset = Dataset { origin: Origin { quality: Some(report.clone()), ..dataset.origin }, ..dataset };
     dataset.save(&options.output)?;
     progress.finish(&format!(
         "prepared {} sessions, {} items, {} clicks",
@@ -265,10 +258,7 @@ fn build(
     } else {
         "item indices are in the order of first appearance".to_owned()
     });
-    let name = options
-        .name
-        .clone()
-        .unwrap_or_else(|| layout::name_of(&options.input));
+    let name = options.name.clone().unwrap_or_else(|| layout::name_of(&options.input));
     let origin = Origin {
         name,
         layout: source.layout.to_string(),
@@ -276,11 +266,7 @@ fn build(
         protocol: notes.clone(),
         quality: None,
     };
-    let dataset = Dataset {
-        catalogue,
-        sessions,
-        origin,
-    };
+    let dataset = Dataset { catalogue, sessions, origin };
     Ok((dataset, notes))
 }
 

@@ -23,8 +23,8 @@ pub(super) fn read(
     let mut source = None;
     for file in files {
         collector.file(file);
-        let found = read_file(file, options, collector, progress)
-            .with_context(|| file.display().to_string())?;
+        let found =
+            read_file(file, options, collector, progress).with_context(|| file.display().to_string())?;
         let before = source.replace(found);
         ensure!(
             before.is_none_or(|s| (s.by_user, s.has_times) == (found.by_user, found.has_times)),
@@ -45,11 +45,7 @@ fn read_file(
     let reader = SerializedFileReader::new(File::open(path)?)?;
     let metadata = reader.metadata().file_metadata();
     let schema = metadata.schema();
-    let header: Vec<_> = schema
-        .get_fields()
-        .iter()
-        .map(|f| f.name().to_owned())
-        .collect();
+    let header: Vec<_> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
     let columns = LogColumns::find(&options.columns, &header)?;
     let (projection, columns) = project(schema, &columns)?;
     let rows = u64::try_from(metadata.num_rows())?.max(1);
@@ -75,19 +71,12 @@ fn read_file(
 /// The schema with the wanted columns only, and their places in it.
 fn project(schema: &Type, columns: &LogColumns) -> Result<(Type, LogColumns)> {
     let optional = [columns.user, columns.time, columns.event, columns.dwell];
-    let mut wanted: Vec<usize> = [columns.owner, columns.item]
-        .into_iter()
-        .chain(optional.into_iter().flatten())
-        .collect();
+    let mut wanted: Vec<usize> =
+        [columns.owner, columns.item].into_iter().chain(optional.into_iter().flatten()).collect();
     wanted.sort_unstable();
     wanted.dedup();
-    let fields = wanted
-        .iter()
-        .map(|&at| Arc::clone(&schema.get_fields()[at]))
-        .collect();
-    let projection = Type::group_type_builder(schema.name())
-        .with_fields(fields)
-        .build()?;
+    let fields = wanted.iter().map(|&at| Arc::clone(&schema.get_fields()[at])).collect();
+    let projection = Type::group_type_builder(schema.name()).with_fields(fields).build()?;
     let place = |at: usize| wanted.iter().position(|&w| w == at).unwrap_or_default();
     let columns = LogColumns {
         owner: place(columns.owner),

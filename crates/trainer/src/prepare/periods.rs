@@ -9,11 +9,7 @@ use super::layout::{period_of, plain};
 use super::{Layout, Source, input};
 use crate::progress::Progress;
 
-pub(super) fn read(
-    files: &[PathBuf],
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
+pub(super) fn read(files: &[PathBuf], collector: &mut Collector, progress: &dyn Progress) -> Result<Source> {
     for file in files {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let period = period_of(plain(&name))
@@ -40,18 +36,10 @@ pub(super) fn read(
 
 /// The words of a line.
 pub(super) fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
-    line.split(u8::is_ascii_whitespace)
-        .filter(|word| !word.is_empty())
+    line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
 /// A row of which only session and item are known.
 pub(super) fn row<'a>(owner: &'a [u8], item: &'a [u8]) -> Row<'a> {
-    Row {
-        owner,
-        user: None,
-        item,
-        time: RowTime::None,
-        event: None,
-        dwell: None,
-    }
+    Row { owner, user: None, item, time: RowTime::None, event: None, dwell: None }
 }

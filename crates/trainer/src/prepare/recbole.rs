@@ -12,11 +12,7 @@ use super::layout::plain;
 use super::{Layout, PrepareOptions, Source};
 use crate::progress::{Progress, Silent};
 
-const DIALECT: Dialect = Dialect {
-    delimiter: Some(b'\t'),
-    no_header: false,
-    typed_header: true,
-};
+const DIALECT: Dialect = Dialect { delimiter: Some(b'\t'), no_header: false, typed_header: true };
 
 /// Reads the interactions.
 pub(super) fn read(
@@ -34,14 +30,7 @@ pub(super) fn read(
             file.display()
         );
     }
-    read_files(
-        Layout::RecBole,
-        files,
-        &DIALECT,
-        &options.columns,
-        collector,
-        progress,
-    )
+    read_files(Layout::RecBole, files, &DIALECT, &options.columns, collector, progress)
 }
 
 /// Reads the item file beside the interactions, if there is one.
@@ -52,16 +41,8 @@ pub(super) fn read_items(
     collector: &mut Collector,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let inter = Layout::RecBole
-        .files(input)?
-        .into_iter()
-        .next()
-        .context("no .inter file")?;
-    let name = inter
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
+    let inter = Layout::RecBole.files(input)?.into_iter().next().context("no .inter file")?;
+    let name = inter.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let stem = plain(&name).trim_end_matches(".inter");
     for ending in [".item", ".item.gz"] {
         let path = inter.with_file_name(format!("{stem}{ending}"));

@@ -84,12 +84,7 @@ pub struct QualityReport {
 }
 
 impl QualityReport {
-    pub(super) fn new(
-        dataset: &Dataset,
-        arranged: &Arranged,
-        items: &ItemTable,
-        rows: u64,
-    ) -> Self {
+    pub(super) fn new(dataset: &Dataset, arranged: &Arranged, items: &ItemTable, rows: u64) -> Self {
         let sessions = &dataset.sessions;
         let catalogue = &dataset.catalogue;
         let each = || (0..sessions.len()).map(|i| sessions.session(i));
@@ -135,47 +130,20 @@ impl QualityReport {
         text.line("rows read", self.rows, "");
         text.line("  kept as clicks", self.kept, &share(self.kept, self.rows));
         for (reason, &rows) in &self.filtered {
-            text.line(
-                &format!("  filtered: {reason}"),
-                rows,
-                &share(rows, self.rows),
-            );
+            text.line(&format!("  filtered: {reason}"), rows, &share(rows, self.rows));
         }
         for (reason, &rows) in &self.quarantined {
-            text.line(
-                &format!("  quarantined: {reason}"),
-                rows,
-                &share(rows, self.rows),
-            );
+            text.line(&format!("  quarantined: {reason}"), rows, &share(rows, self.rows));
         }
         text.line("sessions", self.sessions, "");
-        text.line(
-            "items",
-            self.items,
-            &format!("{} without a click", self.items_without_clicks),
-        );
-        let LengthQuantiles {
-            mean,
-            min,
-            p25,
-            p50,
-            p75,
-            p90,
-            p99,
-            max,
-        } = self.lengths;
+        text.line("items", self.items, &format!("{} without a click", self.items_without_clicks));
+        let LengthQuantiles { mean, min, p25, p50, p75, p90, p99, max } = self.lengths;
         text.line(
             "clicks a session",
             format!("{mean:.2}"),
-            &format!(
-                "min {min}, 25 % {p25}, 50 % {p50}, 75 % {p75}, 90 % {p90}, 99 % {p99}, max {max}"
-            ),
+            &format!("min {min}, 25 % {p25}, 50 % {p50}, 75 % {p75}, 90 % {p90}, 99 % {p99}, max {max}"),
         );
-        text.line(
-            "repeated items",
-            format!("{:.2} %", self.repeat_share * 100.0),
-            "of all next clicks",
-        );
+        text.line("repeated items", format!("{:.2} %", self.repeat_share * 100.0), "of all next clicks");
         if self.item_rows > 0 {
             text.line("item rows read", self.item_rows, "");
             for (reason, &rows) in &self.item_rows_quarantined {
@@ -184,35 +152,17 @@ impl QualityReport {
         }
         text.0.push_str("\nrules\n");
         for rule in &self.rules {
-            let RuleReport {
-                rule,
-                state,
-                limit,
-                dropped,
-            } = rule;
-            text.push(format_args!(
-                "  {rule:<10} {dropped:>10}  {state} ({limit})\n"
-            ));
+            let RuleReport { rule, state, limit, dropped } = rule;
+            text.push(format_args!("  {rule:<10} {dropped:>10}  {state} ({limit})\n"));
         }
-        text.push(format_args!(
-            "  sessions dropped as a robot's: {}\n",
-            self.robot_sessions
-        ));
+        text.push(format_args!("  sessions dropped as a robot's: {}\n", self.robot_sessions));
         text.push(format_args!(
             "\n{:>6} {:>10} {:>10} {:>10}\n",
             "period", "sessions", "clicks", "new items"
         ));
         for period in &self.periods {
-            let PeriodInfo {
-                period,
-                sessions,
-                clicks,
-                new_items,
-                ..
-            } = period;
-            text.push(format_args!(
-                "{period:>6} {sessions:>10} {clicks:>10} {new_items:>10}\n"
-            ));
+            let PeriodInfo { period, sessions, clicks, new_items, .. } = period;
+            text.push(format_args!("{period:>6} {sessions:>10} {clicks:>10} {new_items:>10}\n"));
         }
         text.0.push_str("\nnotes\n");
         for note in &self.notes {
@@ -245,15 +195,8 @@ fn share(part: u64, whole: u64) -> String {
 
 /// `3 bad_time, 1 not_utf8`
 pub(super) fn list(counts: &BTreeMap<String, u64>) -> String {
-    let each: Vec<_> = counts
-        .iter()
-        .map(|(reason, rows)| format!("{rows} {reason}"))
-        .collect();
-    if each.is_empty() {
-        "nothing".to_owned()
-    } else {
-        each.join(", ")
-    }
+    let each: Vec<_> = counts.iter().map(|(reason, rows)| format!("{rows} {reason}")).collect();
+    if each.is_empty() { "nothing".to_owned() } else { each.join(", ") }
 }
 
 fn lengths(sorted: &[usize]) -> LengthQuantiles {
@@ -272,22 +215,14 @@ fn lengths(sorted: &[usize]) -> LengthQuantiles {
 fn rule(reason: Reason, arranged: &Arranged) -> RuleReport {
     let rules = &arranged.rules;
     let (on, limit) = match reason {
-        Reason::Duplicate => (
-            rules.duplicates,
-            format!("same item and kind within {} ms", rules.duplicate_window_ms),
-        ),
+        Reason::Duplicate => {
+            (rules.duplicates, format!("same item and kind within {} ms", rules.duplicate_window_ms))
+        }
         Reason::Flood => (rules.floods, flood_limit(rules)),
-        Reason::Bounce => (
-            rules.bounces,
-            format!("view left within {} ms", rules.bounce_dwell_ms),
-        ),
-        Reason::Robot => (
-            rules.robots,
-            format!(
-                "session of more than {} clicks",
-                rules.max_clicks_per_session
-            ),
-        ),
+        Reason::Bounce => (rules.bounces, format!("view left within {} ms", rules.bounce_dwell_ms)),
+        Reason::Robot => {
+            (rules.robots, format!("session of more than {} clicks", rules.max_clicks_per_session))
+        }
     };
     let state = match arranged.not_applicable.get(reason.as_str()) {
         Some(why) => format!("not applicable: {why}"),
@@ -303,8 +238,5 @@ fn rule(reason: Reason, arranged: &Arranged) -> RuleReport {
 }
 
 fn flood_limit(rules: &Rules) -> String {
-    format!(
-        "more than {} clicks within {} ms",
-        rules.flood_clicks, rules.flood_window_ms
-    )
+    format!("more than {} clicks within {} ms", rules.flood_clicks, rules.flood_window_ms)
 }

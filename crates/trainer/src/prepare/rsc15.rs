@@ -17,11 +17,7 @@ pub(super) fn read(
     progress: &dyn Progress,
 ) -> Result<Source> {
     let map = if options.columns == ColumnMap::default() {
-        ColumnMap::fixed(&[
-            ("session", "SessionId"),
-            ("item", "ItemId"),
-            ("time", "Time"),
-        ])
+        ColumnMap::fixed(&[("session", "SessionId"), ("item", "ItemId"), ("time", "Time")])
     } else {
         options.columns.clone()
     };

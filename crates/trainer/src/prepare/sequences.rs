@@ -9,11 +9,7 @@ use super::periods::{row, words};
 use super::{Layout, Source, input};
 use crate::progress::Progress;
 
-pub(super) fn read(
-    files: &[PathBuf],
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
+pub(super) fn read(files: &[PathBuf], collector: &mut Collector, progress: &dyn Progress) -> Result<Source> {
     for file in files {
         collector.file(file);
         input::each_line(file, progress, |line, content| {

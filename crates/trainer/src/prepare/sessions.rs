@@ -69,10 +69,7 @@ pub(super) fn arrange(
     if source.has_users(options) {
         notes.push("a session is the whole history of one user".to_owned());
     } else if source.by_user {
-        cut(
-            &mut events,
-            i64::from(options.inactivity_minutes) * MINUTE_MS,
-        );
+        cut(&mut events, i64::from(options.inactivity_minutes) * MINUTE_MS);
         notes.push(format!(
             "the log has no sessions: those of a user end after {} minutes without a click",
             options.inactivity_minutes
@@ -83,20 +80,9 @@ pub(super) fn arrange(
     let mut filtered = BTreeMap::new();
     let robots = apply_rules(&mut events, source, &rules, &mut filtered);
     drop_short_and_rare(&mut events, items, source, options, &mut filtered);
-    ensure!(
-        !events.is_empty(),
-        "no click is left: all were filtered ({})",
-        super::report::list(&filtered)
-    );
+    ensure!(!events.is_empty(), "no click is left: all were filtered ({})", super::report::list(&filtered));
     notes.push(assign_periods(&mut events, source, options)?);
-    Ok(Arranged {
-        events: in_order(&events),
-        filtered,
-        robots,
-        not_applicable,
-        rules,
-        notes,
-    })
+    Ok(Arranged { events: in_order(&events), filtered, robots, not_applicable, rules, notes })
 }
 
 /// Makes a new owner of every stretch of an owner's events without a gap of `gap_ms` or more.
@@ -104,8 +90,8 @@ fn cut(events: &mut [Event], gap_ms: i64) {
     let mut next = 0_u32;
     let mut previous: Option<Event> = None;
     for event in events {
-        let goes_on = previous
-            .is_some_and(|last| last.owner == event.owner && event.time - last.time < gap_ms);
+        let goes_on =
+            previous.is_some_and(|last| last.owner == event.owner && event.time - last.time < gap_ms);
         if previous.is_some() && !goes_on {
             next += 1;
         }
@@ -199,9 +185,7 @@ fn drop_short_and_rare(
     options: &PrepareOptions,
     filtered: &mut BTreeMap<String, u64>,
 ) {
-    let min_session = options
-        .min_session
-        .unwrap_or(if source.prepared { 1 } else { 2 });
+    let min_session = options.min_session.unwrap_or(if source.prepared { 1 } else { 2 });
     loop {
         let before = events.len();
         let mut clicks = vec![0_usize; items];
@@ -230,11 +214,7 @@ fn retain(events: &mut Vec<Event>, keep: &[bool]) {
 }
 
 /// Gives every session its period; the text says how.
-fn assign_periods(
-    events: &mut [Event],
-    source: &Source,
-    options: &PrepareOptions,
-) -> Result<String> {
+fn assign_periods(events: &mut [Event], source: &Source, options: &PrepareOptions) -> Result<String> {
     let Some(days) = options.period_days else {
         return Ok(if source.has_periods {
             "periods are those of the source; a session id that comes again in a later period is \
@@ -244,10 +224,7 @@ fn assign_periods(
             "everything is period 0".to_owned()
         });
     };
-    ensure!(
-        source.has_times,
-        "--period-days needs times, which the source has not"
-    );
+    ensure!(source.has_times, "--period-days needs times, which the source has not");
     ensure!(days > 0, "a period has at least one day");
     let first = events.iter().map(|event| event.time).min().unwrap_or(0);
     for session in events.chunk_by_mut(|a, b| a.owner == b.owner) {
@@ -257,9 +234,7 @@ fn assign_periods(
             anyhow::Ok(())
         })?;
     }
-    Ok(format!(
-        "a period is {days} days from the first click; a session belongs where it begins"
-    ))
+    Ok(format!("a period is {days} days from the first click; a session belongs where it begins"))
 }
 
 /// The sessions by period, then by their first click.
@@ -276,18 +251,11 @@ fn in_order(events: &[Event]) -> Vec<Event> {
 /// numbers 1 to n: then figures and examples elsewhere name items by these numbers. Numbers that
 /// would put an item of a later period before one of an earlier period are not kept, since "all
 /// items seen so far" must be the first so many.
-pub(super) fn number_items(
-    arranged: &Arranged,
-    ids: &[Rc<str>],
-    source: &Source,
-) -> (Vec<u32>, bool) {
+pub(super) fn number_items(arranged: &Arranged, ids: &[Rc<str>], source: &Source) -> (Vec<u32>, bool) {
     let mut events: Vec<&Event> = arranged.events.iter().collect();
     events.sort_by_key(|event| (event.period, event.time, event.seq));
     let mut seen = HashSet::new();
-    let first: Vec<&Event> = events
-        .into_iter()
-        .filter(|event| seen.insert(event.item))
-        .collect();
+    let first: Vec<&Event> = events.into_iter().filter(|event| seen.insert(event.item)).collect();
     let order = || first.iter().map(|event| event.item).collect();
     if !source.prepared {
         return (order(), false);
@@ -303,10 +271,7 @@ fn given_numbers(first: &[&Event], ids: &[Rc<str>]) -> Option<Vec<u32>> {
     let mut given = vec![None; first.len()];
     for event in first {
         let id = &*ids[event.item as usize];
-        let number: usize = id
-            .parse()
-            .ok()
-            .filter(|number: &usize| number.to_string() == id)?;
+        let number: usize = id.parse().ok().filter(|number: &usize| number.to_string() == id)?;
         *given.get_mut(number.checked_sub(1)?)? = Some((event.period, event.item));
     }
     let given: Vec<(u32, u32)> = given.into_iter().collect::<Option<_>>()?;
@@ -324,20 +289,13 @@ pub(super) fn repeat_share<'a>(sessions: impl Iterator<Item = &'a [u32]>) -> f64
         repeats += (session.len() - distinct) as u64;
         targets += session.len().saturating_sub(1) as u64;
     }
-    if targets == 0 {
-        0.0
-    } else {
-        repeats as f64 / targets as f64
-    }
+    if targets == 0 { 0.0 } else { repeats as f64 / targets as f64 }
 }
 
 /// The value below or at which the share `q` (0 to 1) of the sorted values lies.
 pub(super) fn quantile(sorted: &[usize], q: f64) -> usize {
     let rank = (q * sorted.len() as f64).ceil() as usize;
-    sorted
-        .get(rank.clamp(1, sorted.len().max(1)) - 1)
-        .copied()
-        .unwrap_or(0)
+    sorted.get(rank.clamp(1, sorted.len().max(1)) - 1).copied().unwrap_or(0)
 }
 
 /// Lengths in ascending order.

@@ -33,9 +33,7 @@ fn prepare(options: &PrepareOptions) -> (QualityReport, Dataset) {
 /// The ids of the items of each session.
 fn sessions(data: &Dataset) -> Vec<Vec<&str>> {
     let id = |item: &u32| data.catalogue.id(*item).unwrap();
-    (0..data.sessions.len())
-        .map(|i| data.sessions.session(i).iter().map(id).collect())
-        .collect()
+    (0..data.sessions.len()).map(|i| data.sessions.session(i).iter().map(id).collect()).collect()
 }
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -83,10 +81,7 @@ fn every_row_is_accounted_for() {
     }
     assert_eq!(count(&report.quarantined, "bad_time"), 2);
     assert_eq!(sessions(&data), [["1", "2"]]);
-    assert_eq!(
-        data.sessions.kinds(0),
-        [EventKind::ViewItem, EventKind::Purchase]
-    );
+    assert_eq!(data.sessions.kinds(0), [EventKind::ViewItem, EventKind::Purchase]);
     assert_eq!(data.sessions.times(0), Some(&[1_000_000, 1_020_000][..]));
 
     let quarantine = fs::read_to_string(folder.path().join("out/quarantine.tsv")).unwrap();
@@ -96,11 +91,7 @@ fn every_row_is_accounted_for() {
     assert_eq!(lines.last(), Some(&"log.csv\t16\tnot_utf8"));
     assert_eq!(lines.len() as u64, 1 + quarantined);
     let text = report.to_text();
-    for word in [
-        "quarantined: bad_time",
-        "filtered: bounce",
-        "kept as clicks",
-    ] {
+    for word in ["quarantined: bad_time", "filtered: bounce", "kept as clicks"] {
         assert!(text.contains(word), "{text}");
     }
 }
@@ -114,10 +105,7 @@ fn switches_and_limits_hold() {
     log += "a,1,10\na,1,10.5\na,2,20\nb,1,30\nb,3,40\n";
     let folder = input("log.csv", log);
     let (report, data) = prepare(&options(&folder, "log.csv"));
-    assert_eq!(
-        (report.robot_sessions, count(&report.filtered, "robot")),
-        (1, 250)
-    );
+    assert_eq!((report.robot_sessions, count(&report.filtered, "robot")), (1, 250));
     assert_eq!(sessions(&data), [["1", "2"], ["1", "3"]]);
 
     let mut all = options(&folder, "log.csv");
@@ -131,24 +119,19 @@ fn switches_and_limits_hold() {
     };
     assert_eq!(state("robot"), "switched off");
     assert_eq!(state("flood"), "applied");
-    assert_eq!(
-        state("bounce"),
-        "not applicable: the source has no dwell times"
-    );
+    assert_eq!(state("bounce"), "not applicable: the source has no dwell times");
 
     // Items 2 and 3 are rare; without them no session is long enough.
     let mut strict = options(&folder, "log.csv");
     strict.min_item_count = 2;
     let error = run(&strict, &Silent).unwrap_err().to_string();
-    assert!(
-        error.contains("no click is left") && error.contains("2 rare_item"),
-        "{error}"
-    );
+    assert!(error.contains("no click is left") && error.contains("2 rare_item"), "{error}");
 }
 
 #[test]
 fn compressed_files_marks_and_delimiters_are_understood() {
-    let rows = "\u{feff}SessionId;ItemId;When\r\n\"s\";\"a;b\";2014-04-02T11:17:46Z\r\ns;c;2014-04-02T11:18:46Z\r\n";
+    let rows =
+        "\u{feff}SessionId;ItemId;When\r\n\"s\";\"a;b\";2014-04-02T11:17:46Z\r\ns;c;2014-04-02T11:18:46Z\r\n";
     let folder = input("log.csv.gz", gzip(rows.as_bytes()));
     let mut options = options(&folder, "log.csv.gz");
     options.columns = "time=When".parse().unwrap();
@@ -177,10 +160,7 @@ fn users_without_sessions_are_cut_by_inactivity() {
     let log = "user_id,item_id,time\nu,1,0\nv,1,0\nu,2,1799\nu,3,3599\nu,4,3700\nv,2,9\n";
     let folder = input("log.csv", log);
     let (report, data) = prepare(&options(&folder, "log.csv"));
-    assert_eq!(
-        sessions(&data),
-        [vec!["1", "2"], vec!["1", "2"], vec!["3", "4"]]
-    );
+    assert_eq!(sessions(&data), [vec!["1", "2"], vec!["1", "2"], vec!["3", "4"]]);
     assert!(!data.origin.has_users);
     assert!(report.notes.iter().any(|note| note.contains("30 minutes")));
 
@@ -207,16 +187,9 @@ fn session_ids_may_belong_to_users() {
 #[test]
 fn a_folder_may_hold_several_logs_and_an_item_table() {
     let folder = input("log_1.csv", "session,item,time\ns,1,10\nt,2,20\n");
-    fs::write(
-        folder.path().join("log_2.csv"),
-        "time,session,item\n30,s,2\n40,t,1\n",
-    )
-    .unwrap();
+    fs::write(folder.path().join("log_2.csv"), "time,session,item\n30,s,2\n40,t,1\n").unwrap();
     fs::write(folder.path().join("items.csv"), "item_id,name\n1,One\n").unwrap();
-    let (report, data) = prepare(&PrepareOptions::new(
-        folder.path(),
-        folder.path().join("out"),
-    ));
+    let (report, data) = prepare(&PrepareOptions::new(folder.path(), folder.path().join("out")));
     assert_eq!(sessions(&data), [["1", "2"], ["2", "1"]]);
     assert_eq!((report.rows, data.catalogue.name(1)), (4, Some("One")));
 }
@@ -248,17 +221,11 @@ fn recbole_files_bring_their_items() {
     );
     let items = "item_id:token\titem_name:token_seq\tprice:float\ni1\t15\" frame\t9.5\ni3\tnew\t1\ni1\tagain\t2\ni4\tbad\t-1\n";
     fs::write(folder.path().join("shop.item"), items).unwrap();
-    let (report, data) = prepare(&PrepareOptions::new(
-        folder.path(),
-        folder.path().join("out"),
-    ));
+    let (report, data) = prepare(&PrepareOptions::new(folder.path(), folder.path().join("out")));
     assert_eq!(data.origin.layout, "recbole");
     assert_eq!(sessions(&data), [["i2", "i1"]]);
     let catalogue = &data.catalogue;
-    assert_eq!(
-        (catalogue.name(2), catalogue.price(2)),
-        (Some("15\" frame"), Some(9.5))
-    );
+    assert_eq!((catalogue.name(2), catalogue.price(2)), (Some("15\" frame"), Some(9.5)));
     assert_eq!(catalogue.index_of("i3"), Some(3));
     assert!(!catalogue.is_trained(3) && catalogue.is_trained(1));
     assert_eq!((report.items, report.items_without_clicks), (3, 1));
@@ -281,10 +248,7 @@ fn items_may_be_json_lines() {
     let (report, data) = prepare(&options);
     let catalogue = &data.catalogue;
     assert_eq!(catalogue.name(1), Some("Teal mug"));
-    assert_eq!(
-        (catalogue.price(1), catalogue.stock(1)),
-        (Some(12.5), Some(3))
-    );
+    assert_eq!((catalogue.price(1), catalogue.stock(1)), (Some(12.5), Some(3)));
     assert_eq!(catalogue.category_code(1), catalogue.category_code(2));
     assert_eq!(catalogue.category(2), ["Home", "Mugs"]);
     assert_eq!(count(&report.item_rows_quarantined, "malformed"), 1);
@@ -307,30 +271,18 @@ fn write_parquet(path: &Path) {
     let mut group = writer.next_row_group().unwrap();
     let texts = ["a", "a", ""].map(|text| ByteArray::from(text.as_bytes().to_vec()));
     let mut column = group.next_column().unwrap().unwrap();
-    column
-        .typed::<ByteArrayType>()
-        .write_batch(&texts, None, None)
-        .unwrap();
+    column.typed::<ByteArrayType>().write_batch(&texts, None, None).unwrap();
     column.close().unwrap();
     let mut column = group.next_column().unwrap().unwrap();
-    column
-        .typed::<ByteArrayType>()
-        .write_batch(&[], Some(&[0; 3]), None)
-        .unwrap();
+    column.typed::<ByteArrayType>().write_batch(&[], Some(&[0; 3]), None).unwrap();
     column.close().unwrap();
     for values in [[70, 80, 90], [1_000_000, 61_000_999, 2]] {
         let mut column = group.next_column().unwrap().unwrap();
-        column
-            .typed::<Int64Type>()
-            .write_batch(&values, None, None)
-            .unwrap();
+        column.typed::<Int64Type>().write_batch(&values, None, None).unwrap();
         column.close().unwrap();
     }
     let mut column = group.next_column().unwrap().unwrap();
-    column
-        .typed::<DoubleType>()
-        .write_batch(&[900.0], Some(&[0, 1, 0]), None)
-        .unwrap();
+    column.typed::<DoubleType>().write_batch(&[900.0], Some(&[0, 1, 0]), None).unwrap();
     column.close().unwrap();
     group.close().unwrap();
     writer.close().unwrap();
@@ -341,10 +293,7 @@ fn parquet_is_read() {
     let folder = tempfile::tempdir().unwrap();
     write_parquet(&folder.path().join("log.parquet"));
     let (report, data) = prepare(&options(&folder, "log.parquet"));
-    assert_eq!(
-        (report.rows, count(&report.quarantined, "missing_session")),
-        (3, 1)
-    );
+    assert_eq!((report.rows, count(&report.quarantined, "missing_session")), (3, 1));
     assert_eq!(sessions(&data), [["70", "80"]]);
     assert_eq!(data.sessions.times(0), Some(&[1_000, 61_000][..]));
 }
@@ -367,19 +316,10 @@ fn periods_keep_their_sessions_apart_and_their_numbers() {
     let (report, data) = prepare(&options);
     assert_eq!(data.origin.layout, "periods");
     assert_eq!(sessions(&data), [vec!["2", "1"], vec!["1"], vec!["3", "3"]]);
-    assert_eq!(
-        (1..=3)
-            .map(|i| data.catalogue.id(i).unwrap())
-            .collect::<Vec<_>>(),
-        ["1", "2", "3"]
-    );
+    assert_eq!((1..=3).map(|i| data.catalogue.id(i).unwrap()).collect::<Vec<_>>(), ["1", "2", "3"]);
     assert!(!data.sessions.has_times());
     assert_eq!((report.rows, report.kept), (6, 5));
-    let states: Vec<_> = report
-        .rules
-        .iter()
-        .map(|rule| rule.state.as_str())
-        .collect();
+    let states: Vec<_> = report.rules.iter().map(|rule| rule.state.as_str()).collect();
     assert_eq!(states[0], "not applicable: the source has no times");
     assert_eq!(states[3], "applied");
 }
@@ -389,58 +329,35 @@ fn numbers_that_run_against_the_periods_are_not_kept() {
     let folder = periods(&["7 2\n7 3\n", "8 1\n8 3\n"]);
     let options = PrepareOptions::new(folder.path(), folder.path().join("out"));
     let (_, data) = prepare(&options);
-    assert_eq!(
-        (1..=3)
-            .map(|i| data.catalogue.id(i).unwrap())
-            .collect::<Vec<_>>(),
-        ["2", "3", "1"]
-    );
+    assert_eq!((1..=3).map(|i| data.catalogue.id(i).unwrap()).collect::<Vec<_>>(), ["2", "3", "1"]);
 }
 
 #[test]
 fn sequences_are_users_with_attributes() {
     let folder = input("users.txt", "1 1 2 3\n2 3 1\n3\n");
-    fs::write(
-        folder.path().join("attributes.json"),
-        r#"{"1":[4,5],"2":[4,5],"9":[6]}"#,
-    )
-    .unwrap();
+    fs::write(folder.path().join("attributes.json"), r#"{"1":[4,5],"2":[4,5],"9":[6]}"#).unwrap();
     let mut options = options(&folder, "users.txt");
     options.item_attributes = Some(folder.path().join("attributes.json"));
     let (report, data) = prepare(&options);
     assert!(data.origin.has_users);
     assert_eq!(data.origin.layout, "sequences");
     assert_eq!(sessions(&data), [vec!["1", "2", "3"], vec!["3", "1"]]);
-    assert_eq!(
-        (report.rows, count(&report.quarantined, "too_few_columns")),
-        (6, 1)
-    );
+    assert_eq!((report.rows, count(&report.quarantined, "too_few_columns")), (6, 1));
     assert_eq!(data.catalogue.category(1), ["4", "5"]);
-    assert_eq!(
-        data.catalogue.category_code(1),
-        data.catalogue.category_code(2)
-    );
+    assert_eq!(data.catalogue.category_code(1), data.catalogue.category_code(2));
     assert!(!data.catalogue.is_trained(4));
     assert!(report.rules[3].state.starts_with("not applicable"));
 }
 
 #[test]
 fn the_same_log_gives_the_same_bytes() {
-    let folder = input(
-        "log.csv",
-        "session,item,time\nb,2,9\na,1,5\nb,1,12\na,3,7\n",
-    );
+    let folder = input("log.csv", "session,item,time\nb,2,9\na,1,5\nb,1,12\na,3,7\n");
     let bytes = |out: &str| {
         let mut options = options(&folder, "log.csv");
         options.output = folder.path().join(out);
         run(&options, &Silent).unwrap();
-        [
-            "catalogue.json",
-            "sessions.safetensors",
-            "dataset.json",
-            "quarantine.tsv",
-        ]
-        .map(|name| fs::read(options.output.join(name)).unwrap())
+        ["catalogue.json", "sessions.safetensors", "dataset.json", "quarantine.tsv"]
+            .map(|name| fs::read(options.output.join(name)).unwrap())
     };
     assert!(bytes("one") == bytes("two"));
 }
@@ -452,10 +369,7 @@ fn a_run_that_fails_leaves_the_old_data_set_and_says_why() {
     prepare(&options);
     fs::write(folder.path().join("log.csv"), "session,item\ns\n,1\n").unwrap();
     let error = run(&options, &Silent).unwrap_err().to_string();
-    assert!(
-        error.contains("1 missing_session, 1 too_few_columns"),
-        "{error}"
-    );
+    assert!(error.contains("1 missing_session, 1 too_few_columns"), "{error}");
     let quarantine = fs::read_to_string(options.output.join("quarantine.tsv")).unwrap();
     assert_eq!(quarantine.lines().count(), 3);
     assert_eq!(Dataset::load(&options.output).unwrap().sessions.len(), 1);
@@ -472,22 +386,12 @@ fn the_layout_is_told_by_looking() {
     ];
     for (name, content, layout) in cases {
         let folder = input(name, content);
-        assert_eq!(
-            layout::detect(&folder.path().join(name)).unwrap(),
-            layout,
-            "{name}"
-        );
+        assert_eq!(layout::detect(&folder.path().join(name)).unwrap(), layout, "{name}");
         assert_eq!(layout.to_string().parse::<Layout>().unwrap(), layout);
     }
     for (name, content) in [("d.txt", "1 2\n3 4\n"), ("e.txt", "")] {
         let folder = input(name, content);
         assert!(layout::detect(&folder.path().join(name)).is_err());
     }
-    assert!(
-        "cvs"
-            .parse::<Layout>()
-            .unwrap_err()
-            .to_string()
-            .contains("csv, recbole")
-    );
+    assert!("cvs".parse::<Layout>().unwrap_err().to_string().contains("csv, recbole"));
 }

@@ -130,16 +130,7 @@ mod tests {
 
     #[test]
     fn what_is_no_time_is_refused() {
-        for text in [
-            "",
-            "soon",
-            "NaN",
-            "inf",
-            "-1",
-            "1e300",
-            "2014-13-01",
-            "2300-01-01",
-        ] {
+        for text in ["", "soon", "NaN", "inf", "-1", "1e300", "2014-13-01", "2300-01-01"] {
             assert_eq!(auto(text), None, "{text}");
         }
     }
@@ -152,10 +143,6 @@ mod tests {
         assert!(unit.parse("2014-04-02").is_some());
         assert_eq!(unit.parse("1396437466"), None);
         let mut unit = TimeUnit::Seconds;
-        assert_eq!(
-            unit.parse("1396437466940"),
-            None,
-            "milliseconds taken for seconds"
-        );
+        assert_eq!(unit.parse("1396437466940"), None, "milliseconds taken for seconds");
     }
 }

@@ -138,9 +138,7 @@ fn make_product(
         item_id: format!("sku-{:04}", number + 1),
         name: name(leaf, COLOURS[traits.colour], pattern_word, names, random),
         brand: brand.to_owned(),
-        category: [leaf.department, leaf.section, leaf.name]
-            .map(str::to_owned)
-            .to_vec(),
+        category: [leaf.department, leaf.section, leaf.name].map(str::to_owned).to_vec(),
         price: f64::from(euros * 100 + cents) / 100.0,
         stock: match random.random_range(0..25) {
             0 => 0,
@@ -187,9 +185,7 @@ fn pick<'a>(words: &[&'a str], random: &mut ChaCha8Rng) -> &'a str {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| {
-        first.to_uppercase().chain(letters).collect()
-    })
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 /// Products of the same leaf that are most alike.

@@ -9,9 +9,8 @@ use super::words::{BRANDS, COLOURS};
 use super::{DAY_MS, FLOOD_EVENTS, Planted, Row, START_MS, SimulateOptions};
 
 /// How busy each hour of the day is.
-const HOURS: [u32; 24] = [
-    4, 2, 1, 1, 1, 2, 5, 9, 12, 13, 14, 15, 17, 16, 15, 15, 16, 18, 21, 25, 27, 24, 16, 9,
-];
+const HOURS: [u32; 24] =
+    [4, 2, 1, 1, 1, 2, 5, 9, 12, 13, 14, 15, 17, 16, 15, 15, 16, 18, 21, 25, 27, 24, 16, 9];
 /// How often the products of a list are chosen, the first the most.
 const BY_PLACE: [f64; 4] = [8.0, 4.0, 2.0, 1.0];
 /// Visits after the first of a shopper who was there from the beginning: the chance that there is
@@ -73,29 +72,15 @@ impl Taste {
 
     fn likes(&self, product: u32, stock: &Stock) -> f64 {
         let traits = &stock.traits[product as usize];
-        let colour = if self.colours.contains(&traits.colour) {
-            3.0
-        } else {
-            1.0
-        };
-        let brand = if self.brands.contains(&traits.brand) {
-            2.5
-        } else {
-            1.0
-        };
+        let colour = if self.colours.contains(&traits.colour) { 3.0 } else { 1.0 };
+        let brand = if self.brands.contains(&traits.brand) { 2.5 } else { 1.0 };
         let level = [3.0, 1.5, 0.6, 0.3][self.level.abs_diff(traits.level)];
         colour * brand * level
     }
 }
 
 /// All visits of a shopper.
-pub(super) fn visit(
-    shopper: u32,
-    stock: &Stock,
-    days: u32,
-    log: &mut Log,
-    random: &mut ChaCha8Rng,
-) {
+pub(super) fn visit(shopper: u32, stock: &Stock, days: u32, log: &mut Log, random: &mut ChaCha8Rng) {
     let mut taste = Taste::new(stock, random);
     let days = days as i32;
     // Two in five shoppers find the shop during the weeks.
@@ -212,8 +197,7 @@ impl<'a> Session<'a> {
     fn of_list(&self, list: &[u32], random: &mut ChaCha8Rng) -> Option<u32> {
         let there = |product: u32| self.stock.traits[product as usize].weight(self.day) > 0.0;
         let weights = list.iter().zip(BY_PLACE);
-        let weights =
-            weights.map(|(&product, weight)| (product, if there(product) { weight } else { 0.0 }));
+        let weights = weights.map(|(&product, weight)| (product, if there(product) { weight } else { 0.0 }));
         choose(weights, random)
     }
 
@@ -255,10 +239,7 @@ impl<'a> Session<'a> {
     /// A mis-click on another product, left at once.
     fn bounce(&mut self, wanted: u32, random: &mut ChaCha8Rng) {
         let leaf = random.random_range(0..self.stock.by_leaf.len());
-        let Some(product) = self
-            .of_leaf(leaf, random)
-            .filter(|product| *product != wanted)
-        else {
+        let Some(product) = self.of_leaf(leaf, random).filter(|product| *product != wanted) else {
             return;
         };
         let dwell = random.random_range(80..700);
@@ -287,9 +268,7 @@ impl<'a> Session<'a> {
             return;
         }
         if self.cart.len() > 1 && random.random_bool(0.15) {
-            let product = self
-                .cart
-                .swap_remove(random.random_range(0..self.cart.len()));
+            let product = self.cart.swap_remove(random.random_range(0..self.cart.len()));
             self.push(EventKind::RemoveFromCart, Some(product), None);
             self.wait(random);
         }
@@ -325,10 +304,7 @@ fn moment(day: i32, random: &mut ChaCha8Rng) -> i64 {
 }
 
 /// One of the values by their weights; `None` when no weight is above 0.
-fn choose<T: Copy>(
-    weights: impl Iterator<Item = (T, f64)> + Clone,
-    random: &mut ChaCha8Rng,
-) -> Option<T> {
+fn choose<T: Copy>(weights: impl Iterator<Item = (T, f64)> + Clone, random: &mut ChaCha8Rng) -> Option<T> {
     let total: f64 = weights.clone().map(|(_, weight)| weight).sum();
     if total <= 0.0 {
         return None;
@@ -347,12 +323,7 @@ fn choose<T: Copy>(
 
 /// Robots that walk through the shop: one to a thousand sessions, half of them at full speed,
 /// half of them at the speed of a person who never gets tired.
-pub(super) fn robots(
-    stock: &Stock,
-    options: &SimulateOptions,
-    log: &mut Log,
-    random: &mut ChaCha8Rng,
-) {
+pub(super) fn robots(stock: &Stock, options: &SimulateOptions, log: &mut Log, random: &mut ChaCha8Rng) {
     for robot in 0..(log.sessions / 1_000).max(2) {
         let events = random.random_range(210..400);
         let gap = if robot % 2 == 0 { 50 } else { 3_000 };

@@ -5,19 +5,13 @@ use crate::prepare::{self, PrepareOptions, QualityReport};
 use crate::progress::Silent;
 
 fn small(seed: u64) -> SimulateOptions {
-    SimulateOptions {
-        products: 600,
-        shoppers: 800,
-        days: 28,
-        seed,
-    }
+    SimulateOptions { products: 600, shoppers: 800, days: 28, seed }
 }
 
 fn prepared(options: &SimulateOptions) -> (Simulated, QualityReport) {
     let folder = tempfile::tempdir().unwrap();
     let simulated = run(options, folder.path(), &Silent).unwrap();
-    let mut prepare =
-        PrepareOptions::new(folder.path().join("clicks.csv"), folder.path().join("data"));
+    let mut prepare = PrepareOptions::new(folder.path().join("clicks.csv"), folder.path().join("data"));
     prepare.items = Some(folder.path().join("items.csv"));
     prepare.period_days = Some(7);
     (simulated, prepare::run(&prepare, &Silent).unwrap())
@@ -28,8 +22,7 @@ fn the_same_seed_gives_the_same_bytes() {
     let folder = |seed| {
         let folder = tempfile::tempdir().unwrap();
         run(&small(seed), folder.path(), &Silent).unwrap();
-        ["products.json", "items.csv", "clicks.csv"]
-            .map(|name| fs::read(folder.path().join(name)).unwrap())
+        ["products.json", "items.csv", "clicks.csv"].map(|name| fs::read(folder.path().join(name)).unwrap())
     };
     let first = folder(3);
     assert!(first == folder(3));
@@ -49,15 +42,9 @@ fn the_filters_find_what_was_planted() {
     assert_eq!(found("bounce"), planted.bounces);
     // Among its many random products a flood may have the same one twice.
     let extra = found("duplicate") - planted.duplicates;
-    assert!(
-        extra <= planted.flood_sessions * 3,
-        "{extra} too many duplicates"
-    );
+    assert!(extra <= planted.flood_sessions * 3, "{extra} too many duplicates");
     let passed = planted.flood_events - found("flood");
-    assert!(
-        passed <= planted.flood_sessions * 30,
-        "{passed} of a flood passed"
-    );
+    assert!(passed <= planted.flood_sessions * 30, "{passed} of a flood passed");
 }
 
 #[test]
@@ -66,15 +53,10 @@ fn the_products_file_is_what_the_demo_reads() {
     run(&small(1), folder.path(), &Silent).unwrap();
     let bytes = fs::read(folder.path().join("products.json")).unwrap();
     let file: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(
-        (&file["shop"], &file["currency"]),
-        (&"Marlow & Finch".into(), &"EUR".into())
-    );
+    assert_eq!((&file["shop"], &file["currency"]), (&"Marlow & Finch".into(), &"EUR".into()));
     let products = file["products"].as_array().unwrap();
     assert_eq!(products.len(), 600);
-    let fields = [
-        "item_id", "name", "brand", "category", "price", "stock", "colour", "pattern",
-    ];
+    let fields = ["item_id", "name", "brand", "category", "price", "stock", "colour", "pattern"];
     for product in products {
         let product = product.as_object().unwrap();
         assert_eq!(product.len(), fields.len());
@@ -93,26 +75,15 @@ fn the_products_file_is_what_the_demo_reads() {
 #[test]
 fn the_default_shop_has_the_promised_size() {
     let shop = generate(&SimulateOptions::default(), &Silent).unwrap();
-    assert!(
-        (36_000..44_000).contains(&shop.sessions),
-        "{} sessions",
-        shop.sessions
-    );
-    assert!(
-        (180_000..230_000).contains(&shop.rows.len()),
-        "{} events",
-        shop.rows.len()
-    );
+    assert!((36_000..44_000).contains(&shop.sessions), "{} sessions", shop.sessions);
+    assert!((180_000..230_000).contains(&shop.rows.len()), "{} events", shop.rows.len());
     assert!(shop.rows.is_sorted_by_key(|row| row.time_ms));
 }
 
 #[test]
 fn nothing_is_looked_at_before_it_arrives_and_new_things_are() {
     let (_, report) = prepared(&small(2));
-    let later: usize = report.periods[1..]
-        .iter()
-        .map(|period| period.new_items)
-        .sum();
+    let later: usize = report.periods[1..].iter().map(|period| period.new_items).sum();
     assert!(later > 30, "{later} items appear after the first week");
 }
 
@@ -121,11 +92,7 @@ fn view_sessions(shop: &Shop) -> Vec<(i64, Vec<u32>)> {
     let mut sessions: HashMap<u32, (i64, Vec<u32>)> = HashMap::new();
     for (row, product) in views(shop) {
         let day = (row.time_ms - START_MS) / DAY_MS;
-        sessions
-            .entry(row.session)
-            .or_insert((day, Vec::new()))
-            .1
-            .push(product);
+        sessions.entry(row.session).or_insert((day, Vec::new())).1.push(product);
     }
     let mut sessions: Vec<_> = sessions.into_values().collect();
     sessions.retain(|(_, views)| views.len() < FLOOD_EVENTS);
@@ -136,12 +103,7 @@ fn view_sessions(shop: &Shop) -> Vec<(i64, Vec<u32>)> {
 fn top(counts: &HashMap<u32, u32>) -> HashSet<u32> {
     let mut ranked: Vec<_> = counts.iter().map(|(&product, &n)| (n, product)).collect();
     ranked.sort_unstable();
-    ranked
-        .into_iter()
-        .rev()
-        .take(20)
-        .map(|(_, product)| product)
-        .collect()
+    ranked.into_iter().rev().take(20).map(|(_, product)| product).collect()
 }
 
 #[test]
@@ -152,11 +114,7 @@ fn what_was_viewed_last_tells_what_comes_next() {
     for (_, views) in sessions.iter().filter(|(day, _)| *day < 21) {
         for pair in views.windows(2) {
             *popular.entry(pair[1]).or_default() += 1;
-            *after
-                .entry(pair[0])
-                .or_default()
-                .entry(pair[1])
-                .or_default() += 1;
+            *after.entry(pair[0]).or_default().entry(pair[1]).or_default() += 1;
         }
     }
     let popular = top(&popular);
@@ -165,11 +123,7 @@ fn what_was_viewed_last_tells_what_comes_next() {
     for (_, views) in sessions.iter().filter(|(day, _)| *day >= 21) {
         for pair in views.windows(2) {
             by_popularity += usize::from(popular.contains(&pair[1]));
-            by_last += usize::from(
-                after
-                    .get(&pair[0])
-                    .is_some_and(|top| top.contains(&pair[1])),
-            );
+            by_last += usize::from(after.get(&pair[0]).is_some_and(|top| top.contains(&pair[1])));
             pairs += 1;
         }
     }
@@ -199,18 +153,9 @@ fn both_other_layouts_are_read_back() {
 #[test]
 fn sizes_out_of_range_are_refused() {
     for options in [
-        SimulateOptions {
-            products: 119,
-            ..small(1)
-        },
-        SimulateOptions {
-            shoppers: 0,
-            ..small(1)
-        },
-        SimulateOptions {
-            days: 0,
-            ..small(1)
-        },
+        SimulateOptions { products: 119, ..small(1) },
+        SimulateOptions { shoppers: 0, ..small(1) },
+        SimulateOptions { days: 0, ..small(1) },
     ] {
         assert!(generate(&options, &Silent).is_err());
     }

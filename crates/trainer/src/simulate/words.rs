@@ -59,24 +59,19 @@ pub(super) const BRANDS: [(&str, u32); 40] = [
 
 /// Colours of products.
 pub(super) const COLOURS: [&str; 14] = [
-    "red", "orange", "amber", "green", "teal", "blue", "indigo", "violet", "pink", "brown",
-    "black", "white", "grey", "cream",
+    "red", "orange", "amber", "green", "teal", "blue", "indigo", "violet", "pink", "brown", "black", "white",
+    "grey", "cream",
 ];
 
 /// Patterns of products, and the word a name has for them.
-pub(super) const PATTERNS: [(&str, &str); 5] = [
-    ("plain", ""),
-    ("stripes", "striped"),
-    ("dots", "dotted"),
-    ("check", "checked"),
-    ("leaf", "leaf-print"),
-];
+pub(super) const PATTERNS: [(&str, &str); 5] =
+    [("plain", ""), ("stripes", "striped"), ("dots", "dotted"), ("check", "checked"), ("leaf", "leaf-print")];
 
 /// Words for a line of products, to tell like names apart.
 pub(super) const LINES: [&str; 24] = [
-    "Harbour", "Meadow", "Alba", "Solstice", "Linden", "Coast", "Ember", "Nimbus", "Willow",
-    "Aurora", "Cedar", "Drift", "Heron", "Orchard", "Pebble", "Tundra", "Vista", "Clover", "Dune",
-    "Fjord", "Lark", "Mistral", "Sable", "Thistle",
+    "Harbour", "Meadow", "Alba", "Solstice", "Linden", "Coast", "Ember", "Nimbus", "Willow", "Aurora",
+    "Cedar", "Drift", "Heron", "Orchard", "Pebble", "Tundra", "Vista", "Clover", "Dune", "Fjord", "Lark",
+    "Mistral", "Sable", "Thistle",
 ];
 
 /// The leaves: four of a section follow one another, twelve of a department.
@@ -104,10 +99,7 @@ pub(super) fn leaves() -> Vec<Leaf> {
 
 /// Whether the products of a leaf have patterns.
 pub(super) fn has_patterns(leaf: &Leaf) -> bool {
-    matches!(
-        leaf.department,
-        "Home" | "Outdoor" | "Fashion" | "Toys" | "Garden" | "Office"
-    )
+    matches!(leaf.department, "Home" | "Outdoor" | "Fashion" | "Toys" | "Garden" | "Office")
 }
 
 /// Whether a product of the leaf is named by its colour; a book is not.

@@ -28,7 +28,10 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(towel|blanket|throw|bedding|duvet|sheet|linen|curtain|textile|quilt)/, home.textile],
   [/\b(sofa|couch|armchair|bed\b|beds|bedroom|mattress)/, home.sofa],
   [/\b(chair|stool|seat|bench)/, home.chair],
-  [/\b(tables?\b(?! tennis)|desks?\b|sideboard|shelv|shelf|cabinet|furniture|bookcase)/, home.table],
+  [
+    /\b(tables?\b(?! tennis)|desks?\b|sideboard|shelv|shelf|cabinet|furniture|bookcase)/,
+    home.table,
+  ],
   [/\b(pan|pans|skillet|frying|wok|grills?|barbecue|bbq|stoves?)\b/, home.pan],
   [/\b(pot|pots|cookware|casserole|kettle|saucepan)\b/, home.pot],
   [/\b(bowl|plate|dish|tableware|dinnerware|bakeware|baking)/, home.bowl],
@@ -48,7 +51,10 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(suitcase|luggage|travel|trolley|duffel)/, wear.suitcase],
   [/\b(sleeping)/, play.sleepingBag],
   [/\b(handbag|bag|tote|purse|wallet|clutch)/, wear.handbag],
-  [/\b(jacket|coat|parka|outerwear|hoodie|fleece|sweater|jumper|cardigan|knitwear|pullover|vest|rainwear)/, wear.jacket],
+  [
+    /\b(jacket|coat|parka|outerwear|hoodie|fleece|sweater|jumper|cardigan|knitwear|pullover|vest|rainwear)/,
+    wear.jacket,
+  ],
   [/\b(t-?shirt|shirt|tees?\b|tops?\b|blouse|jersey|polo)/, wear.shirt],
   [/\b(dress|skirt|gown|swimwear|swimsuit|jumpsuit)/, wear.dress],
   [/\b(trouser|jean|pants|shorts\b|legging|chino)/, wear.trousers],
@@ -59,7 +65,10 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(jewel|necklace|ring|rings|earring|bracelet)/, wear.jewel],
   [/\b(glasses|sunglass|eyewear|goggle)/, wear.glasses],
   [/\b(tent|shelter|camping|hammock|tarp)/, play.tent],
-  [/\b(bottle|flask|thermos|canteen|hydration|supplement|toner|serum|oil|shower gel|nail)/, things.bottle],
+  [
+    /\b(bottle|flask|thermos|canteen|hydration|supplement|toner|serum|oil|shower gel|nail)/,
+    things.bottle,
+  ],
   [/\b(shampoo|conditioner|soap|body wash|hand wash|lotion|hair)/, things.pump],
   [/\b(cream|moisturi|mask|balm|skin|face|sun care|honey|jam|deodorant)/, things.jar],
   [/\b(lip|make-?up|mascara|foundation|cosmetic|eyes?)/, things.lipstick],
@@ -79,7 +88,10 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(board game|card game|game|dice)/, play.dice],
   [/\b(craft|arts?\b|drawing|colou?ring|paint|creative)/, play.palette],
   [/\b(map|compass|hik|trek|trail)/, play.mountain],
-  [/\b(novel|books?\b|comic|fiction|poetry|cookbook|biograph|story|stories|textbook|guide|histor|crime|fantasy|romance|science)/, things.book],
+  [
+    /\b(novel|books?\b|comic|fiction|poetry|cookbook|biograph|story|stories|textbook|guide|histor|crime|fantasy|romance|science)/,
+    things.book,
+  ],
 ];
 
 /** When no word fits: one picture a department. */

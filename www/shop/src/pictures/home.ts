@@ -9,7 +9,9 @@ export const mug: Shape = (ink) => ({
   over:
     `<ellipse cx="93" cy="72" rx="37" ry="8" fill="${ink.dark}"/><ellipse cx="93" cy="73" rx="31" ry="5.5" fill="${ink.twist % 2 ? "#6d4a35" : "#b9824c"}"/>` +
     shine(65, 88, 44) +
-    (ink.twist > 1 ? `<path d="M82 56q-6-8 0-15M100 56q-6-8 0-15" fill="none" stroke="#fff" stroke-width="4" stroke-linecap="round" opacity=".7"/>` : ""),
+    (ink.twist > 1
+      ? `<path d="M82 56q-6-8 0-15M100 56q-6-8 0-15" fill="none" stroke="#fff" stroke-width="4" stroke-linecap="round" opacity=".7"/>`
+      : ""),
 });
 
 export const lamp: Shape = (ink) =>
@@ -30,7 +32,9 @@ export const rug: Shape = (ink) => ({
   body: `<path d="M48 76h104l22 78H26z"/>`,
   over:
     `<path d="M57 86h86l17 58H40z" fill="none" stroke="${ink.paper}" stroke-width="4" opacity=".85"/>` +
-    (ink.twist > 1 ? `<path d="m100 98 24 17-24 17-24-17z" fill="${ink.dark}"/><path d="m100 107 11 8-11 8-11-8z" fill="${ink.paper}"/>` : ""),
+    (ink.twist > 1
+      ? `<path d="m100 98 24 17-24 17-24-17z" fill="${ink.dark}"/><path d="m100 107 11 8-11 8-11-8z" fill="${ink.paper}"/>`
+      : ""),
 });
 
 export const textile: Shape = (ink) => ({

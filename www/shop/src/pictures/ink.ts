@@ -65,7 +65,11 @@ export function inkFor(colour: string, twist: number): Ink {
 
 /** The pattern's own colour: dark marks on pale things, pale marks on the rest. */
 export function markColour(colour: string, ink: Ink): string {
-  return colour === "white" || colour === "cream" ? ink.deep : colour === "amber" || colour === "pink" ? ink.paper : ink.light;
+  return colour === "white" || colour === "cream"
+    ? ink.deep
+    : colour === "amber" || colour === "pink"
+      ? ink.paper
+      : ink.light;
 }
 
 /** An SVG `<pattern>`, or nothing for plain things. */

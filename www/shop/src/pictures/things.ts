@@ -44,7 +44,9 @@ export const keyboard: Shape = (ink) => {
   for (let row = 0; row < 3; row++) {
     for (let place = 0; place < 8; place++) {
       const accent = (row * 8 + place + ink.twist * 5) % 11 === 0;
-      keys.push(`<rect x="${39 + place * 15.5}" y="${92 + row * 15}" width="12" height="11" rx="3" fill="${accent ? ink.gold : ink.paper}"/>`);
+      keys.push(
+        `<rect x="${39 + place * 15.5}" y="${92 + row * 15}" width="12" height="11" rx="3" fill="${accent ? ink.gold : ink.paper}"/>`,
+      );
     }
   }
   return {
@@ -78,7 +80,9 @@ export const book: Shape = (ink) => {
     over:
       `<path d="M56 54q0-12 12-12h4v102h-2q-14 0-14 12z" fill="${ink.dark}"/><path d="M56 152q0-8 12-8h76M56 152q0 8 12 8h76" fill="none" stroke="${ink.dark}" stroke-width="4"/>` +
       `<rect x="84" y="58" width="46" height="${ink.twist === 1 ? 20 : 28}" rx="3" fill="${ink.paper}"/><path d="M91 66h32M91 ${ink.twist === 1 ? 72 : 76}h22" stroke="${ink.dark}" stroke-width="3" stroke-linecap="round"/>` +
-      (ink.twist === 2 ? `<path d="m107 102 4 9 9 1-7 6 2 9-8-5-8 5 2-9-7-6 9-1z" fill="${ink.gold}"/>` : `<circle cx="107" cy="112" r="13" fill="${ink.gold}"/>`),
+      (ink.twist === 2
+        ? `<path d="m107 102 4 9 9 1-7 6 2 9-8-5-8 5 2-9-7-6 9-1z" fill="${ink.gold}"/>`
+        : `<circle cx="107" cy="112" r="13" fill="${ink.gold}"/>`),
   };
 };
 

@@ -42,7 +42,9 @@ export const shirt: Shape = (ink) => ({
   body: `<path d="M74 48 46 62Q36 68 33 80l-7 26 24 8 8-18v56q0 6 6 6h72q6 0 6-6V96l8 18 24-8-7-26q-3-12-13-18l-28-14q-26 20-52 0z"/>`,
   over:
     `<path d="M74 48q26 20 52 0l5 3q-31 26-62 0z" fill="${ink.dark}"/>` +
-    (ink.twist % 2 ? `<rect x="112" y="86" width="20" height="20" rx="4" fill="${ink.dark}"/>` : `<path d="M58 96v14M142 96v14" stroke="${ink.dark}" stroke-width="3"/>`),
+    (ink.twist % 2
+      ? `<rect x="112" y="86" width="20" height="20" rx="4" fill="${ink.dark}"/>`
+      : `<path d="M58 96v14M142 96v14" stroke="${ink.dark}" stroke-width="3"/>`),
 });
 
 export const jacket: Shape = (ink) => ({

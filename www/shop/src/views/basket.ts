@@ -30,10 +30,36 @@ function setCount(app: App, product: Product, count: number): void {
 }
 
 function stepper(app: App, { product, count }: Line): HTMLElement {
-  const fewer = h("button", { type: "button", class: "round plain", "data-step": "fewer", "aria-label": t.fewer(product.name), onclick: () => setCount(app, product, count - 1) }, icon(icons.minus, 16));
-  const more = h("button", { type: "button", class: "round plain", "data-step": "more", "aria-label": t.more(product.name), onclick: () => setCount(app, product, count + 1) }, icon(icons.plus, 16));
+  const fewer = h(
+    "button",
+    {
+      type: "button",
+      class: "round plain",
+      "data-step": "fewer",
+      "aria-label": t.fewer(product.name),
+      onclick: () => setCount(app, product, count - 1),
+    },
+    icon(icons.minus, 16),
+  );
+  const more = h(
+    "button",
+    {
+      type: "button",
+      class: "round plain",
+      "data-step": "more",
+      "aria-label": t.more(product.name),
+      onclick: () => setCount(app, product, count + 1),
+    },
+    icon(icons.plus, 16),
+  );
   more.disabled = count >= product.stock;
-  return h("div", { class: "stepper", role: "group", "aria-label": t.quantity }, fewer, h("span", { class: "count" }, count), more);
+  return h(
+    "div",
+    { class: "stepper", role: "group", "aria-label": t.quantity },
+    fewer,
+    h("span", { class: "count" }, count),
+    more,
+  );
 }
 
 function lineRow(app: App, line: Line): HTMLElement {
@@ -42,27 +68,79 @@ function lineRow(app: App, line: Line): HTMLElement {
   return h(
     "li",
     { class: "line", "data-item-id": product.item_id },
-    h("a", { href: linkTo({ page: "product", id: product.item_id }), class: "line-link" }, h("span", { class: "pic mini" }, drawProduct(product)), h("span", {}, h("span", { class: "name" }, product.name), h("span", { class: "brand" }, `${product.brand} · ${money(product.price, currency)} ${t.each}`))),
+    h(
+      "a",
+      { href: linkTo({ page: "product", id: product.item_id }), class: "line-link" },
+      h("span", { class: "pic mini" }, drawProduct(product)),
+      h(
+        "span",
+        {},
+        h("span", { class: "name" }, product.name),
+        h(
+          "span",
+          { class: "brand" },
+          `${product.brand} · ${money(product.price, currency)} ${t.each}`,
+        ),
+      ),
+    ),
     stepper(app, line),
     h("span", { class: "price" }, money(product.price * count, currency)),
-    h("button", { type: "button", class: "round plain", "aria-label": t.removeNamed(product.name), onclick: () => setCount(app, product, 0) }, icon(icons.close, 16)),
+    h(
+      "button",
+      {
+        type: "button",
+        class: "round plain",
+        "aria-label": t.removeNamed(product.name),
+        onclick: () => setCount(app, product, 0),
+      },
+      icon(icons.close, 16),
+    ),
   );
 }
 
 function emptyBasket(): HTMLElement {
-  return h("div", { class: "empty" }, h("p", {}, t.basketEmpty), h("a", { class: "button", href: "#/" }, t.keepLooking));
+  return h(
+    "div",
+    { class: "empty" },
+    h("p", {}, t.basketEmpty),
+    h("a", { class: "button", href: "#/" }, t.keepLooking),
+  );
 }
 
 function thanks(): HTMLElement {
-  return h("div", { class: "empty thanks", "data-testid": "thanks" }, h("h2", { tabindex: -1 }, t.thanksTitle), h("p", {}, t.thanksText), h("a", { class: "button", href: "#/" }, t.keepLooking));
+  return h(
+    "div",
+    { class: "empty thanks", "data-testid": "thanks" },
+    h("h2", { tabindex: -1 }, t.thanksTitle),
+    h("p", {}, t.thanksText),
+    h("a", { class: "button", href: "#/" }, t.keepLooking),
+  );
 }
 
 function order(app: App, found: readonly Line[], buy: () => void): HTMLElement {
   const total = found.reduce((sum, line) => sum + line.product.price * line.count, 0);
-  const list = h("ul", { class: "lines", role: "list" }, ...found.map((line) => lineRow(app, line)));
-  const sum = h("p", { class: "total" }, h("span", {}, t.total), h("strong", { "data-testid": "total" }, money(total, app.catalogue.currency)));
-  const button = h("button", { type: "button", class: "button big", "data-testid": "buy", onclick: buy }, t.buy);
-  return h("div", { class: "basket-box" }, list, h("div", { class: "sum-box" }, sum, button, h("p", { class: "fine" }, t.buyNote)));
+  const list = h(
+    "ul",
+    { class: "lines", role: "list" },
+    ...found.map((line) => lineRow(app, line)),
+  );
+  const sum = h(
+    "p",
+    { class: "total" },
+    h("span", {}, t.total),
+    h("strong", { "data-testid": "total" }, money(total, app.catalogue.currency)),
+  );
+  const button = h(
+    "button",
+    { type: "button", class: "button big", "data-testid": "buy", onclick: buy },
+    t.buy,
+  );
+  return h(
+    "div",
+    { class: "basket-box" },
+    list,
+    h("div", { class: "sum-box" }, sum, button, h("p", { class: "fine" }, t.buyNote)),
+  );
 }
 
 /** Redrawing drops the pressed button, so its successor takes the focus. */
@@ -73,9 +151,15 @@ function keepFocus(box: HTMLElement, redraw: () => void): void {
   const step = inside ? focused.getAttribute("data-step") : null;
   redraw();
   if (!inside) return;
-  const row = [...box.querySelectorAll(".line")].find((line) => line.getAttribute("data-item-id") === id);
+  const row = [...box.querySelectorAll(".line")].find(
+    (line) => line.getAttribute("data-item-id") === id,
+  );
   const wanted = row?.querySelector<HTMLButtonElement>(`[data-step="${step}"]:not(:disabled)`);
-  (wanted ?? row?.querySelector("button") ?? box.querySelector<HTMLElement>("button, h2, a"))?.focus({ preventScroll: true });
+  (
+    wanted ??
+    row?.querySelector("button") ??
+    box.querySelector<HTMLElement>("button, h2, a")
+  )?.focus({ preventScroll: true });
 }
 
 export function basketView(app: App): View {
@@ -92,13 +176,17 @@ export function basketView(app: App): View {
 
   const draw = (): void => {
     const found = lines(app);
-    box.replaceChildren(found.length > 0 ? order(app, found, buy) : bought ? thanks() : emptyBasket());
+    box.replaceChildren(
+      found.length > 0 ? order(app, found, buy) : bought ? thanks() : emptyBasket(),
+    );
   };
   const buy = (): void => {
     const items = lines(app);
     bought = true;
     app.basket.clear();
-    void app.engine.track(...items.map(({ product }) => ({ event: "purchase" as const, item_id: product.item_id })));
+    void app.engine.track(
+      ...items.map(({ product }) => ({ event: "purchase" as const, item_id: product.item_id })),
+    );
   };
   const root = h("div", { class: "stack" }, h("h1", { tabindex: -1 }, t.basket), box, shelf.root);
   const stop = app.basket.onChange(() => {

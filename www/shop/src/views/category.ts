@@ -20,8 +20,15 @@ function subcategories(app: App, place: CategoryNode): HTMLElement | null {
   const list = h("ul", { class: "subs", role: "list" });
   for (const child of place.children.values()) {
     const product = app.catalogue.get(child.ids[0] ?? "");
-    const picture = product === undefined ? null : h("span", { class: "pic mini" }, drawProduct(product));
-    list.append(h("li", {}, h("a", { href: linkTo({ page: "category", path: child.path }) }, picture, child.name)));
+    const picture =
+      product === undefined ? null : h("span", { class: "pic mini" }, drawProduct(product));
+    list.append(
+      h(
+        "li",
+        {},
+        h("a", { href: linkTo({ page: "category", path: child.path }) }, picture, child.name),
+      ),
+    );
   }
   return h("nav", { "aria-label": t.subcategories }, list);
 }
@@ -32,8 +39,22 @@ function amount(input: HTMLInputElement): number | null {
 }
 
 function filterForm(onChange: (limits: Limits) => void): HTMLElement {
-  const from = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", id: "price-from", class: "field small" });
-  const to = h("input", { type: "number", min: 0, step: "any", inputmode: "decimal", id: "price-to", class: "field small" });
+  const from = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    inputmode: "decimal",
+    id: "price-from",
+    class: "field small",
+  });
+  const to = h("input", {
+    type: "number",
+    min: 0,
+    step: "any",
+    inputmode: "decimal",
+    id: "price-to",
+    class: "field small",
+  });
   const stock = h("input", { type: "checkbox", id: "in-stock" });
   const tell = (): void => onChange({ from: amount(from), to: amount(to), inStock: stock.checked });
   let timer = 0;
@@ -70,7 +91,8 @@ export function categoryView(app: App, path: readonly string[]): View {
   const name = path.at(-1) ?? "";
   if (place === undefined) return missing(app, t.categoryMissing);
   const grid = new Grid(app, `category-${path.join("/")}`, name);
-  const choose = (limits: Limits): void => void grid.show(place.ids.filter((id) => within(app, id, limits)));
+  const choose = (limits: Limits): void =>
+    void grid.show(place.ids.filter((id) => within(app, id, limits)));
   const root = h(
     "div",
     { class: "stack tight" },

@@ -34,7 +34,12 @@ function hero(app: App): HTMLElement {
       { class: "hero-words" },
       h("h1", { tabindex: -1 }, t.heroTitle),
       h("p", {}, t.heroText),
-      h("button", { type: "button", class: "button ghost", onclick: openPanel }, icon(icons.chip, 18), t.heroHow),
+      h(
+        "button",
+        { type: "button", class: "button ghost", onclick: openPanel },
+        icon(icons.chip, 18),
+        t.heroHow,
+      ),
     ),
     heroArt(app),
   );
@@ -75,21 +80,33 @@ function popular(app: App): ShelfView {
 function departmentShelf(app: App, department: CategoryNode): ShelfView {
   return new ShelfView(app, {
     title: t.fromDepartment(department.name),
-    request: { slot: `home-department-${department.name}`, kind: "for_you", candidates: department.ids },
+    request: {
+      slot: `home-department-${department.name}`,
+      kind: "for_you",
+      candidates: department.ids,
+    },
     fallback: department.ids.slice(0, FALLBACK),
-    link: { href: linkTo({ page: "category", path: department.path }), label: t.seeAll(department.name) },
+    link: {
+      href: linkTo({ page: "category", path: department.path }),
+      label: t.seeAll(department.name),
+    },
   });
 }
 
 /** Departments by how early and how often the model lists their products. */
 async function departmentsByTaste(app: App): Promise<CategoryNode[]> {
-  const ranked = await app.engine.recommend({ slot: "home-departments", kind: "for_you", count: ORDER_DEPTH }, app.catalogue.popular(ORDER_DEPTH));
+  const ranked = await app.engine.recommend(
+    { slot: "home-departments", kind: "for_you", count: ORDER_DEPTH },
+    app.catalogue.popular(ORDER_DEPTH),
+  );
   const weight = new Map<string, number>();
   ranked.ids.forEach((id, place) => {
     const name = app.catalogue.get(id)?.category[0];
     if (name !== undefined) weight.set(name, (weight.get(name) ?? 0) + 1 / (place + 8));
   });
-  return app.catalogue.departments.sort((a, b) => (weight.get(b.name) ?? 0) - (weight.get(a.name) ?? 0));
+  return app.catalogue.departments.sort(
+    (a, b) => (weight.get(b.name) ?? 0) - (weight.get(a.name) ?? 0),
+  );
 }
 
 export function homeView(app: App): View {
@@ -100,7 +117,9 @@ export function homeView(app: App): View {
   // Which departments are shown is decided once a visit: below the visitor's eyes, sections must not jump.
   const settleDepartments = async (): Promise<void> => {
     const chosen = await departmentsByTaste(app);
-    const made = chosen.slice(0, DEPARTMENT_SHELVES).map((department) => departmentShelf(app, department));
+    const made = chosen
+      .slice(0, DEPARTMENT_SHELVES)
+      .map((department) => departmentShelf(app, department));
     shelves.splice(3, shelves.length, ...made);
     departments.replaceChildren(...made.map((shelf) => shelf.root));
   };
@@ -114,6 +133,12 @@ export function homeView(app: App): View {
     for (const shelf of shelves.slice(1)) await shelf.refresh();
   };
 
-  const root = h("div", { class: "stack" }, hero(app), ...shelves.map((shelf) => shelf.root), departments);
+  const root = h(
+    "div",
+    { class: "stack" },
+    hero(app),
+    ...shelves.map((shelf) => shelf.root),
+    departments,
+  );
   return { root, title: app.catalogue.shop, refresh };
 }

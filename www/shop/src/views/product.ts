@@ -25,7 +25,8 @@ function facts(product: Product): HTMLElement {
     [t.factId, product.item_id],
   ];
   const list = h("dl", { class: "facts", "aria-label": t.facts });
-  for (const [name, value] of rows) list.append(h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+  for (const [name, value] of rows)
+    list.append(h("div", {}, h("dt", {}, name), h("dd", {}, value)));
   return list;
 }
 
@@ -35,7 +36,17 @@ function buyBox(app: App, product: Product): HTMLElement {
     const added = await addToBasket(app, product.item_id);
     said.textContent = added ? t.added(product.name) : t.noMore;
   };
-  const button = h("button", { type: "button", class: "button big", "data-testid": "add-to-basket", onclick: () => void add() }, icon(icons.basket), t.add);
+  const button = h(
+    "button",
+    {
+      type: "button",
+      class: "button big",
+      "data-testid": "add-to-basket",
+      onclick: () => void add(),
+    },
+    icon(icons.basket),
+    t.add,
+  );
   button.disabled = product.stock <= 0;
   return h("div", { class: "buy-box" }, button, said);
 }
@@ -64,14 +75,24 @@ function shelvesFor(app: App, product: Product, before: Product | undefined): Sh
     new ShelfView(app, {
       title: t.similar,
       testId: "shelf-similar",
-      request: { slot: `product-similar-${id}`, kind: "similar", item_id: id, filter: { exclude: [id] } },
+      request: {
+        slot: `product-similar-${id}`,
+        kind: "similar",
+        item_id: id,
+        filter: { exclude: [id] },
+      },
       fallback: app.catalogue.neighbours(product, FALLBACK),
     }),
     new ShelfView(app, {
       title: t.forYou,
       testId: "shelf-for-you",
       announce: true,
-      request: { slot: "product-for-you", kind: "for_you", max_per_category: 4, filter: { exclude: [id] } },
+      request: {
+        slot: "product-for-you",
+        kind: "for_you",
+        max_per_category: 4,
+        filter: { exclude: [id] },
+      },
       fallback: app.catalogue.popular(FALLBACK),
       note: forYouNote(app),
     }),
@@ -80,7 +101,12 @@ function shelvesFor(app: App, product: Product, before: Product | undefined): Sh
   const because = new ShelfView(app, {
     title: t.becauseOf(before.name),
     testId: "shelf-because",
-    request: { slot: `product-because-${before.item_id}`, kind: "similar", item_id: before.item_id, filter: { exclude: [id, before.item_id] } },
+    request: {
+      slot: `product-because-${before.item_id}`,
+      kind: "similar",
+      item_id: before.item_id,
+      filter: { exclude: [id, before.item_id] },
+    },
     fallback: app.catalogue.neighbours(before, FALLBACK).filter((other) => other !== id),
   });
   return [shelves[0], because, shelves[1]].filter((shelf) => shelf !== undefined);
@@ -103,10 +129,26 @@ export function productView(app: App, id: string): View {
   const shelves = shelvesFor(app, product, lookedAtBefore(app, id));
   remember(app, id);
   const shelfId = app.cameFrom.get(id);
-  void app.engine.track({ event: "view_item", item_id: id, ...(shelfId === undefined ? {} : { shelf_id: shelfId }) });
-  const root = h("div", { class: "stack" }, crumbs(product.category, product.name), detail(app, product), ...shelves.map((shelf) => shelf.root));
+  void app.engine.track({
+    event: "view_item",
+    item_id: id,
+    ...(shelfId === undefined ? {} : { shelf_id: shelfId }),
+  });
+  const root = h(
+    "div",
+    { class: "stack" },
+    crumbs(product.category, product.name),
+    detail(app, product),
+    ...shelves.map((shelf) => shelf.root),
+  );
   const leaf = linkTo({ page: "category", path: product.category });
-  root.append(h("p", {}, h("a", { class: "button ghost", href: leaf }, t.seeAll(product.category.at(-1) ?? ""))));
+  root.append(
+    h(
+      "p",
+      {},
+      h("a", { class: "button ghost", href: leaf }, t.seeAll(product.category.at(-1) ?? "")),
+    ),
+  );
   const refresh = async (): Promise<void> => {
     for (const shelf of shelves) await shelf.refresh();
   };

@@ -52,5 +52,10 @@ export function searchView(app: App, query: string): SearchView {
   };
 
   update(query);
-  return { root, title: `${t.searchTitle} · ${app.catalogue.shop}`, refresh: () => grid.refresh(true), update };
+  return {
+    root,
+    title: `${t.searchTitle} · ${app.catalogue.shop}`,
+    refresh: () => grid.refresh(true),
+    update,
+  };
 }

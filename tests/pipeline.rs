@@ -1,0 +1,14 @@
+//! From a shop's log to a shelf on a shopper's device, natively: simulate, prepare, train, distill,
+//! evaluate, export, inspect, load, replay, learn, save, erase. And what happens when it is
+//! interrupted, repeated, or finds damaged files.
+
+#[path = "pipeline/built.rs"]
+mod built;
+#[path = "pipeline/damage.rs"]
+mod damage;
+#[path = "pipeline/device.rs"]
+mod device;
+#[path = "pipeline/repeat.rs"]
+mod repeat;
+#[path = "pipeline/server.rs"]
+mod server;

@@ -31,7 +31,9 @@ help() {
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
-  bench     ranking and learning in Chromium on a model version; quality on ../shared/data if there
+  bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's
+  diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
+            test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
   clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
   onshelf   the command line, e.g. `./build.sh onshelf inspect dist`
@@ -223,7 +225,7 @@ train() {
   say "simulating a shop and training its model (about three minutes)"
   onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 28 --seed 7
   onshelf_cli prepare --input "$DEMO/logs" --out "$DEMO/data" --period-days 7
-  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6 --dim 64
+  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6
   onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 3
   cp "$DEMO/logs/products.json" "$DEMO/products.json"
   onshelf_cli export --data "$DEMO/data" --student "$DEMO/student" --key "$DEMO/secret.key" --name demo --out "$DEMO/models"
@@ -262,8 +264,8 @@ check() {
 audit() {
   say "dependency audit"
   have cargo-deny || { note "SKIPPED: cargo-deny is not installed"; SKIPPED=$((SKIPPED + 1)); return 0; }
-  cargo-deny --locked check --hide-inclusion-graph licenses bans sources
-  if cargo-deny --locked check --hide-inclusion-graph advisories >"$CACHE/advisories.log" 2>&1; then
+  cargo-deny --locked --workspace check --hide-inclusion-graph licenses bans sources
+  if cargo-deny --locked --workspace check --hide-inclusion-graph advisories >"$CACHE/advisories.log" 2>&1; then
     note "no known vulnerability"
   elif grep -qiE "failed to (fetch|clone|open|load).*advisor|unable to (fetch|clone)|failed to prepare fetch|error sending request|IO error occurred|couldn.t (resolve|connect)" "$CACHE/advisories.log"; then
     note "SKIPPED: the advisory database cannot be reached from here"
@@ -323,7 +325,7 @@ train_for_tests() {
   rm -rf "$dir"
   onshelf_cli simulate --out "$dir/logs" --products 600 --shoppers 1200 --days 28 --seed 3
   onshelf_cli prepare --input "$dir/logs" --out "$dir/data" --period-days 7
-  onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period 2 --passes 3 --dim 32
+  onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period 2 --passes 3 --dim 48
   onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student" --passes 2
   onshelf_cli export --data "$dir/data" --student "$dir/student" --key "$dir/secret.key" --name test --out "$dir/models"
   onshelf_cli evaluate --data "$dir/data" --student "$dir/student" --periods 3 --replay "$dir/replay.json" --replay-sessions 60 --replay-only
@@ -344,7 +346,31 @@ bench() {
   setup_browsers
   say "ranking and learning in Chromium"
   train_for_tests
-  node tests/bench/browser.mjs "$@"
+  node tests/bench/browser.mjs --model "$ONSHELF_TEST_MODEL/models" --replay "$ONSHELF_TEST_MODEL/replay.json" --gpu "$@"
+  local real=$ROOT/build/diginetica
+  [ ! -e "$real/replay.json" ] || node tests/bench/browser.mjs --model "$real/models" --replay "$real/replay.json" --gpu
+}
+
+# The main job on real input. Every step is kept, so it goes on where it was interrupted.
+diginetica() {
+  local source=${1:-$ROOT/../shared/data/ader_diginetica}
+  [ -d "$source" ] || die "no DIGINETICA periods in $source; pass the folder that holds period_0.txt.gz and so on"
+  build
+  setup_browsers
+  local dir=$ROOT/build/diginetica
+  [ -e "$dir/data/dataset.json" ] || onshelf_cli prepare --input "$source" --out "$dir/data"
+  [ -e "$dir/teacher/teacher.json" ] ||
+    onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period 14 --passes 7
+  [ -e "$dir/student/student.json" ] ||
+    onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student"
+  [ -e "$dir/table.json" ] ||
+    onshelf_cli evaluate --data "$dir/data" --teacher "$dir/teacher" --student "$dir/student" \
+      --periods 15,16 --out "$dir/table.json"
+  [ -e "$dir/models/latest.json" ] ||
+    onshelf_cli export --data "$dir/data" --student "$dir/student" --key "$dir/secret.key" --name diginetica --out "$dir/models"
+  [ -e "$dir/replay.json" ] ||
+    onshelf_cli evaluate --data "$dir/data" --student "$dir/student" --periods 16 --replay "$dir/replay.json" --replay-only
+  node tests/bench/browser.mjs --model "$dir/models" --replay "$dir/replay.json" --gpu --json "$dir/browser.json"
 }
 
 clean() {
@@ -355,7 +381,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | check | bench | size | clean) "$command" "$@" ;;
+  setup | build | demo | train | check | bench | diginetica | size | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;
   help | -h | --help) help ;;

@@ -9,13 +9,12 @@ use onshelf_core::version::{Manifest, Role};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::shopper::{Request, Restored, Shopper, Tracked};
-use onshelf_trainer::corpus::{Corpus, CorpusOptions};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::replay::{self, Replay};
-use onshelf_trainer::student;
+use onshelf_trainer::{student, teacher};
 use pollster::block_on;
 
-use crate::built::{Built, TRAINED_TO, built};
+use crate::built::{Built, built};
 
 /// As a browser does: verify, fetch by content, check, load.
 fn load(built: &Built) -> Shopper {
@@ -35,8 +34,7 @@ fn load(built: &Built) -> Shopper {
 fn replays(built: &Built, name: &str, count: usize) -> Vec<Replay> {
     let data = Dataset::load(&built.data()).unwrap();
     let student = student::load(&built.student_dir()).unwrap();
-    let options = CorpusOptions { last_period: TRAINED_TO, validation: 0.0, half_life: 0.0 };
-    let corpus = Corpus::new(&data, &options).unwrap();
+    let corpus = teacher::load(&built.teacher_dir(), &built.data(), &data).unwrap().corpus;
     let path = built.root.join(name);
     let written = replay::write(&data, &corpus, &student, 4, count, &path).unwrap();
     let read: Vec<Replay> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();

@@ -137,7 +137,12 @@ fn damaged_checkpoints_are_told_by_name() {
     let (good_weights, good_info) = (fs::read(&weights).unwrap(), fs::read(&info).unwrap());
     fs::write(&weights, &good_weights[..good_weights.len() / 2]).unwrap();
     let error = again();
-    assert!(error.contains("checkpoint"), "truncated: {error}");
+    assert!(error.contains("checkpoint.safetensors"), "truncated: {error}");
+    let mut flipped = good_weights.clone();
+    flipped[good_weights.len() / 2] ^= 4;
+    fs::write(&weights, flipped).unwrap();
+    let error = again();
+    assert!(error.contains("checkpoint.safetensors"), "flipped: {error}");
     fs::remove_file(&weights).unwrap();
     let error = again();
     assert!(error.contains("checkpoint.safetensors"), "deleted: {error}");

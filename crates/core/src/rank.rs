@@ -173,8 +173,8 @@ impl ItemTable {
         scores.clear();
         scores.reserve(self.items);
         match self.row() {
+            25 => scan::<25>(&self.codes, lut, scores),
             17 => scan::<17>(&self.codes, lut, scores),
-            9 => scan::<9>(&self.codes, lut, scores),
             row => scores.extend(self.codes.chunks_exact(row).map(|codes| sum_codes(codes, lut))),
         }
     }

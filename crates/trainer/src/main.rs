@@ -115,7 +115,7 @@ struct DistillArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Subspaces of the item table; an item takes one byte more.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = 24)]
     subspaces: usize,
     /// Rank of the shared adapter.
     #[arg(long, default_value_t = 16)]
@@ -132,6 +132,9 @@ struct DistillArgs {
     /// Share of the loss that follows the teacher rather than the click (0-1).
     #[arg(long, default_value_t = 0.7)]
     distil: f32,
+    /// Share of the network in the teacher's opinion while it teaches (0-1).
+    #[arg(long, default_value_t = 0.25)]
+    network_share: f32,
     /// Peak learning rate of the encoder.
     #[arg(long, default_value_t = 5e-4)]
     rate: f32,
@@ -310,6 +313,7 @@ fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()>
         taught: args.taught,
         k: args.k,
         distil: args.distil,
+        network_share: args.network_share,
         rate: args.rate,
         item_rate: args.item_rate,
         positions: 0,

@@ -27,6 +27,24 @@ pub(crate) struct PrepareArgs {
     /// Attributes of items: CSV, TSV or JSON lines with item_id,name,brand,category,price,stock.
     #[arg(long)]
     items: Option<PathBuf>,
+    /// Names of the columns of --items, such as item=SKU,name=Title.
+    #[arg(long)]
+    item_columns: Option<String>,
+    /// A JSON object from item to its attribute ids, for the layout of user sequences.
+    #[arg(long)]
+    item_attributes: Option<PathBuf>,
+    /// The character between columns [default: found in the first line].
+    #[arg(long)]
+    delimiter: Option<char>,
+    /// The first line of a delimited file is data; columns are named by their number, from 1.
+    #[arg(long)]
+    no_header: bool,
+    /// For logs with users and no sessions: minutes without a click that end a session.
+    #[arg(long, default_value_t = 30)]
+    inactivity_minutes: u32,
+    /// For logs with users and no sessions: a user's whole history is one sequence.
+    #[arg(long)]
+    user_history: bool,
     /// Days of a period, from the first click.
     #[arg(long)]
     period_days: Option<u32>,
@@ -50,6 +68,17 @@ impl PrepareArgs {
             options.columns = columns.parse()?;
         }
         options.items.clone_from(&self.items);
+        if let Some(columns) = &self.item_columns {
+            options.item_columns = columns.parse()?;
+        }
+        options.item_attributes.clone_from(&self.item_attributes);
+        options.delimiter = self
+            .delimiter
+            .map(|c| u8::try_from(c).map_err(|_| anyhow::anyhow!("--delimiter {c:?} is not one byte")))
+            .transpose()?;
+        options.no_header = self.no_header;
+        options.inactivity_minutes = self.inactivity_minutes;
+        options.user_history = self.user_history;
         options.period_days = self.period_days;
         options.min_session = self.min_session;
         options.min_item_count = self.min_item_count;

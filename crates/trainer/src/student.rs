@@ -56,6 +56,10 @@ pub struct DistillOptions {
     pub k: usize,
     /// Share of the loss that follows the teacher rather than the click.
     pub distil: f32,
+    /// Share of the network in the teacher's opinion while it teaches. Smaller than in its own mix:
+    /// on sessions that it was trained on the network is too sure of itself, while the neighbours,
+    /// who leave the session out, are not.
+    pub network_share: f32,
     /// Peak learning rate of the encoder.
     pub rate: f32,
     /// Peak learning rate of centroids and bias levels.
@@ -119,7 +123,8 @@ pub fn distill(
 ) -> Result<StudentInfo> {
     let started = std::time::Instant::now();
     let data = Dataset::load(data_dir)?;
-    let loaded = teacher::load(teacher_dir, data_dir, &data)?;
+    let mut loaded = teacher::load(teacher_dir, data_dir, &data)?;
+    loaded.teacher.blend.network = options.network_share;
     let shape = StudentShape {
         subspaces: options.subspaces,
         adapter_rank: options.adapter_rank,

@@ -235,9 +235,9 @@ demo() {
   build
   train
   mkdir -p "$DEMO/site"
-  cp "$DEMO/products.json" "$DEMO/site/products.json"
+  cp "$DIST"/shop/* "$DEMO/products.json" "$DEMO/site/"
   say "the demo shop is ready; open the address below (Ctrl-C ends it)"
-  exec node www/serve.mjs --port "${PORT:-8080}" "/=$DIST/shop" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models" "/products.json=$DEMO/site"
+  exec node www/serve.mjs --port "${PORT:-8080}" "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
 }
 
 # ---------------------------------------------------------------- checks and tests

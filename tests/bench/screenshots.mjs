@@ -2,6 +2,8 @@
  * Screenshots of the demo shop into docs/screenshots, light and dark, desktop and phone.
  *
  *     node tests/bench/screenshots.mjs [DEMO FOLDER]
+ *
+ * The folder is the one that `./build.sh demo` filled.
  */
 
 import { mkdirSync } from "node:fs";
@@ -16,10 +18,9 @@ mkdirSync(out, { recursive: true });
 
 const server = await startServer({
   mounts: {
-    "/": join(ROOT, "dist/shop"),
+    "/": join(demo, "site"),
     "/onshelf/": join(ROOT, "dist/onshelf"),
     "/models/": join(demo, "models"),
-    "/products.json": join(demo, "site"),
   },
 });
 const browser = await chromium.launch({

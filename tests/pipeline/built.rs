@@ -86,6 +86,7 @@ pub(crate) fn distill_options() -> DistillOptions {
         taught: 100_000,
         k: 10,
         distil: 0.6,
+        network_share: 0.3,
         rate: 2e-3,
         item_rate: 5e-3,
         positions: 128,

@@ -47,7 +47,7 @@ fn all_methods_are_measured_and_the_student_beats_popularity() {
     for row in &table.rows {
         assert_eq!(row.mean.tests, tests, "every method is asked the same");
         // JSON has no NaN: it would stand there as null.
-        shares(&row.method, &serde_json::to_value(&row.mean).unwrap());
+        shares(&row.method, &serde_json::to_value(row.mean).unwrap());
     }
     let of = |method: &str| table.row(method).unwrap().mean;
     let (student, popular) = (of("student"), of("popularity"));

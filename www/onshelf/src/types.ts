@@ -207,7 +207,7 @@ export interface Inspection {
   stored_bytes: number;
   /** `unavailable`: asked for but full, forbidden or broken; everything goes on in memory. */
   storage: "indexeddb" | "none" | "unavailable";
-  /** What was learned, by category, strongest first. */
+  /** Categories that this shopper's shelves lean to, beyond everybody's: share gained, 0 to 1, largest first. */
   learned: { category: string; weight: number }[];
   /** How often the worker was replaced after a crash. */
   worker_restarts: number;

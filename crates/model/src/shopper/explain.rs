@@ -60,38 +60,46 @@ impl Shopper {
             + self.student.repeat_boost(item, prefix)
     }
 
-    /// The categories that personal learning lifts most, with the mean lift of their items
-    /// (logits), best first. Empty where nothing was learned or no categories are known.
+    /// The categories that this shopper's shelf leans to: the share of the model's choice that
+    /// falls to each, less the share it has for somebody nothing is known about. Largest first,
+    /// gains only (each 0 to 1). Empty where nothing is known or there are no categories.
     ///
     /// # Errors
     /// [`ModelError::Device`].
     pub async fn learned(&mut self, limit: usize) -> Result<Vec<(String, f32)>, ModelError> {
-        if self.personal.steps == 0 || self.catalogue.category_codes() <= 1 {
+        let unknown = self.clicks.is_empty() && self.personal.steps == 0;
+        if unknown || self.catalogue.category_codes() <= 1 {
             return Ok(Vec::new());
         }
         let newest = self.newest().await?;
-        let temperature = self.manifest.student.temperature;
-        let (personal, shipped) = (self.personal.query(&newest), self.shipped_query(&newest));
-        let change: Vec<f32> = personal.iter().zip(&shipped).map(|(p, s)| (p - s) / temperature).collect();
-        let table = self.student.table();
-        table.score_all(&change, &mut self.lut, &mut self.scores);
-        let mut sums = vec![(0.0_f32, 0_u32); self.catalogue.category_codes()];
-        for (item, score) in (1_u32..).zip(&self.scores) {
-            let slot = &mut sums[self.catalogue.category_code(item) as usize];
-            // The bias is part of every score, but not of a change.
-            slot.0 += score - table.bias_of(item);
-            slot.1 += 1;
-        }
-        let mut lifts: Vec<(String, f32)> = (0_u32..)
-            .zip(&sums)
-            .filter(|(_, (_, n))| *n > 0)
-            .filter_map(|(code, (sum, n))| {
+        let own = self.category_shares(&self.query(&newest));
+        let everybody = self.category_shares(&vec![0.0; newest.len()]);
+        let mut gains: Vec<(String, f32)> = (0_u32..)
+            .zip(own.iter().zip(&everybody))
+            .filter_map(|(code, (own, all))| {
                 let name = self.catalogue.category_of_code(code).last()?.clone();
-                Some((name, sum / *n as f32))
+                Some((name, own - all))
             })
+            .filter(|(_, gain)| *gain > 0.0)
             .collect();
-        lifts.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
-        lifts.truncate(limit);
-        Ok(lifts)
+        gains.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+        gains.truncate(limit);
+        Ok(gains)
+    }
+
+    /// The softmax of all items' scores, summed by category.
+    fn category_shares(&self, query: &[f32]) -> Vec<f32> {
+        let temperature = self.manifest.student.temperature;
+        let scaled: Vec<f32> = query.iter().map(|x| x / temperature).collect();
+        let (mut lut, mut scores) = (Vec::new(), Vec::new());
+        self.student.table().score_all(&scaled, &mut lut, &mut scores);
+        let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let mut shares = vec![0.0_f32; self.catalogue.category_codes()];
+        for (item, score) in (1_u32..).zip(&scores) {
+            shares[self.catalogue.category_code(item) as usize] += (score - top).exp();
+        }
+        let total = shares.iter().sum::<f32>().max(f32::MIN_POSITIVE);
+        shares.iter_mut().for_each(|s| *s /= total);
+        shares
     }
 }

@@ -1,3 +1,4 @@
+import * as desk from "./desk.ts";
 import * as home from "./home.ts";
 import type { Shape } from "./ink.ts";
 import * as play from "./play.ts";
@@ -13,6 +14,11 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   [/\b(speaker|soundbar|audio|radio|hi-?fi)/, things.speaker],
   [/\b(phone|smartphone|mobile)/, things.phone],
   [/\b(tablet|e-?reader)/, things.tablet],
+  [/\b(pen cases?)\b/, wear.handbag],
+  [/\b(pens?|writing set)\b/, desk.pen],
+  [/\b(pencils?|crayons?|markers?)\b/, desk.pencils],
+  [/\b(inks?)\b/, desk.inkPot],
+  [/\b(notebooks|planner|diary|journal|sticky notes?|stationery)/, desk.notebook],
   [/\b(laptop|notebook|computer|computing|desktop)/, things.laptop],
   [/\b(monitor|tv|television|display|screen|projector)/, things.monitor],
   [/\b(keyboard|mouse|mice)/, things.keyboard],

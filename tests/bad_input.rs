@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, CatalogueError, ItemAttributes};
 use onshelf_core::event::EventKind;
+use onshelf_core::quality::Rules;
 use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape};
 use onshelf_core::weights::{Tensor, Weights, WeightsError};
@@ -211,8 +212,19 @@ fn ten_thousand_clicks_in_a_second_do_no_harm() {
     assert_eq!(s.clicks().len() + left_out.values().sum::<usize>(), 10_000);
     assert!(left_out["flood"] > 9_900, "{left_out:?}");
     assert_eq!(ask(&mut s, &shelf(20)).len(), 20);
-    // The person who comes back after the flood is heard.
-    assert_eq!(view(&mut s, "i7", NOON + 2 * MINUTE), Tracked::Accepted);
+    // Whoever did that is a robot for the rest of the session, as in the logs; the next one is heard.
+    assert_eq!(view(&mut s, "i7", NOON + 2 * MINUTE), Tracked::LeftOut("robot"));
+    assert_eq!(view(&mut s, "i7", NOON + 40 * MINUTE), Tracked::Accepted);
+    assert_eq!(s.clicks().len(), 1);
+}
+
+#[test]
+fn after_a_short_flood_a_person_is_heard() {
+    let mut s = shopper();
+    for n in 0..150_i64 {
+        view(&mut s, &format!("i{}", n % ITEMS as i64 + 1), NOON + n);
+    }
+    assert_eq!(view(&mut s, "i7", NOON + MINUTE), Tracked::Accepted);
 }
 
 #[test]
@@ -225,8 +237,14 @@ fn one_item_ten_thousand_times_is_one_click() {
 #[test]
 fn a_long_session_is_bounded() {
     let mut s = shopper();
+    let robot = Rules::default().max_clicks_per_session as i64;
     for n in 0..1000_i64 {
-        assert_eq!(view(&mut s, &format!("i{}", n % 50 + 1), NOON + n * MINUTE), Tracked::Accepted);
+        let tracked = view(&mut s, &format!("i{}", n % 50 + 1), NOON + n * 2_000);
+        assert_eq!(
+            tracked,
+            if n < robot { Tracked::Accepted } else { Tracked::LeftOut("robot") },
+            "click {n}"
+        );
         if n % 100 == 99 {
             block_on(s.fine_tune(1)).unwrap();
         }

@@ -133,7 +133,7 @@ struct DistillArgs {
     #[arg(long, default_value_t = 0.7)]
     distil: f32,
     /// Share of the network in the teacher's opinion while it teaches (0-1).
-    #[arg(long, default_value_t = 0.25)]
+    #[arg(long, default_value_t = 0.5)]
     network_share: f32,
     /// Peak learning rate of the encoder.
     #[arg(long, default_value_t = 5e-4)]

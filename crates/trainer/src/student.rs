@@ -56,9 +56,7 @@ pub struct DistillOptions {
     pub k: usize,
     /// Share of the loss that follows the teacher rather than the click.
     pub distil: f32,
-    /// Share of the network in the teacher's opinion while it teaches. Smaller than in its own mix:
-    /// on sessions that it was trained on the network is too sure of itself, while the neighbours,
-    /// who leave the session out, are not.
+    /// Share of the network in the teacher's opinion while it teaches.
     pub network_share: f32,
     /// Peak learning rate of the encoder.
     pub rate: f32,

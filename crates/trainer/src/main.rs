@@ -60,7 +60,7 @@ struct TrainArgs {
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// Passes over the sessions.
-    #[arg(long, default_value_t = 8)]
+    #[arg(long, default_value_t = 7)]
     passes: usize,
     /// Dimensions of item vectors.
     #[arg(long, default_value_t = 96)]

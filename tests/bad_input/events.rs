@@ -102,7 +102,11 @@ fn left_out_clicks_of_many_visits_make_no_robot() {
     // One mis-click a day, for most of a year: each visit is a session of its own.
     for day in 0..250 {
         let at = NOON + day * 24 * 60 * MINUTE;
-        assert_eq!(s.track("i1", EventKind::ViewItem, Some(100), at), Tracked::LeftOut("bounce"), "day {day}");
+        assert_eq!(
+            s.track("i1", EventKind::ViewItem, Some(100), at),
+            Tracked::LeftOut("bounce"),
+            "day {day}"
+        );
     }
     assert_eq!(view(&mut s, "i2", NOON + 250 * 24 * 60 * MINUTE), Tracked::Accepted);
 }

@@ -171,15 +171,10 @@ impl Vsknn {
         for (session, similarity) in neighbours {
             let clicks = self.log.session(session as usize);
             let decay = clicks.iter().map(|&i| scratch.weight_of[i as usize]).fold(0.0_f32, f32::max);
-            let mut previous: [u32; 32] = [0; 32];
             for (n, &i) in clicks.iter().enumerate() {
                 // An item votes once a session.
-                let seen = &previous[..n.min(32)];
-                if seen.contains(&i) {
+                if clicks[..n].contains(&i) {
                     continue;
-                }
-                if n < 32 {
-                    previous[n] = i;
                 }
                 if let Some(score) = scores.get_mut(i as usize - 1) {
                     *score += similarity * decay * self.idf[i as usize];

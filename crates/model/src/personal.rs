@@ -321,7 +321,7 @@ impl Sample {
         let mut bias = Vec::with_capacity(items.len());
         for (at, &item) in items.iter().enumerate() {
             table.push_vector(item, &mut vectors);
-            bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.max(1.0).ln() });
+            bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.ln() });
         }
         // The newest click counts most; older ones are a small memory against forgetting.
         let targets = &clicks[1..];

@@ -48,6 +48,8 @@ pub struct Shopper {
     student: Student,
     gate: Gate,
     clicks: Vec<Click>,
+    /// When the newest event came, left out or not: silence ends a session.
+    seen_ms: Option<i64>,
     personal: Personal,
     /// Clicks of this session that the guard has compared.
     judged: usize,
@@ -95,6 +97,7 @@ impl Shopper {
             student,
             gate: Gate::new(Rules::default()),
             clicks: Vec::new(),
+            seen_ms: None,
             personal,
             judged: 0,
             encoded: None,
@@ -153,7 +156,7 @@ impl Shopper {
         }
         let Some(item) = self.catalogue.index_of(item_id) else { return Tracked::LeftOut("unknown_item") };
         let click = Click { item, kind, at_ms: Some(now_ms), dwell_ms };
-        let last = self.clicks.last().and_then(|c| c.at_ms);
+        let last = self.seen_ms.replace(now_ms);
         if last.is_some_and(|then| now_ms.saturating_sub(then) > SESSION_GAP_MS) {
             self.clicks.clear();
             self.encoded = None;
@@ -359,6 +362,7 @@ impl Shopper {
     /// Forgets everything learned and the session.
     pub fn erase(&mut self) {
         self.clicks.clear();
+        self.seen_ms = None;
         self.encoded = None;
         self.judged = 0;
         self.gate = Gate::new(Rules::default());

@@ -54,7 +54,11 @@ pub fn export(
     );
     let corpus = Corpus::new(
         &data,
-        &CorpusOptions { last_period: loaded.info.trained_to, validation: 0.0, half_life: 0.0 },
+        &CorpusOptions {
+            last_period: loaded.info.trained_to,
+            validation: loaded.info.held_out,
+            half_life: 0.0,
+        },
     )?;
     let catalogue = mark_untrained(&data.catalogue, &corpus.counts)?.to_json();
     let weights = loaded.weights.to_safetensors()?;

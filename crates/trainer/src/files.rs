@@ -4,7 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use onshelf_core::version::sha256_hex;
+use onshelf_core::weights::Weights;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -40,6 +42,40 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text = serde_json::to_vec_pretty(value)?;
     text.push(b'\n');
     write_atomic(path, &text)
+}
+
+/// Reads JSON that begins with a `format` number, which is looked at first: a newer format may have
+/// any other fields.
+///
+/// # Errors
+/// Where the file is missing, of a newer format, or does not parse, with its path.
+pub fn read_versioned<T: DeserializeOwned>(path: &Path, written_by: &str, known: u32) -> Result<T> {
+    #[derive(serde::Deserialize)]
+    struct Header {
+        format: u32,
+    }
+    let Header { format } = read_json(path, written_by)?;
+    ensure!(
+        format <= known,
+        "{} has format {format}, this onshelf reads up to {known}: update onshelf",
+        path.display()
+    );
+    read_json(path, written_by)
+}
+
+/// Reads tensors, checked against the SHA-256 that the JSON file beside them names.
+///
+/// # Errors
+/// Where the file is missing, is another one, or cannot be read, with its path.
+pub fn read_weights(path: &Path, sha256: &str, written_by: &str) -> Result<Weights> {
+    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    ensure!(
+        sha256_hex(&bytes) == sha256,
+        "{} is not the file that was written with the JSON beside it (its SHA-256 differs): it was changed, \
+         or writing was interrupted; run `onshelf {written_by}` again",
+        path.display()
+    );
+    Weights::from_safetensors(&bytes).with_context(|| path.display().to_string())
 }
 
 /// Reads JSON.

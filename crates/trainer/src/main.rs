@@ -356,7 +356,9 @@ fn run_evaluate(cli: &Cli, args: &EvaluateArgs, progress: &dyn Progress) -> Resu
     let corpus = match &teacher {
         Some(t) => &t.corpus,
         None => {
-            &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation: 0.0, half_life: 0.0 })?
+            // A student saw what its teacher saw.
+            let validation = student.as_ref().map_or(0.0, |s| s.info.held_out);
+            &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation, half_life: 0.0 })?
         }
     };
     let mut periods = args.periods.clone();

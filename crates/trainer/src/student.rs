@@ -5,13 +5,12 @@
 //! | `student.json` | [`StudentInfo`] |
 //! | `student.safetensors` | encoder, adapter, item codes, centroids and bias levels |
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary};
 use onshelf_core::rank::{CENTROIDS, ItemTable};
-use onshelf_core::version::{FineTuneConfig, StudentShape};
+use onshelf_core::version::{FineTuneConfig, StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::encoder::{Encoder, REPEAT, boost_repeats};
@@ -28,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::evaluate::rank_rows;
-use crate::files::{read_json, write_atomic, write_json};
+use crate::files::{read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::stop;
 use crate::teacher::{self, LoadedTeacher, positions_of_a_step, schedule};
@@ -79,6 +78,10 @@ pub struct StudentInfo {
     pub trained_to: u32,
     /// SHA-256 of the data set's sessions.
     pub dataset: String,
+    /// Share of the newest period's sessions that its teacher held out for validation.
+    pub held_out: f64,
+    /// SHA-256 of the student's tensors.
+    pub weights: String,
     /// Its shape.
     pub student: StudentShape,
     /// How devices fine-tune it.
@@ -170,6 +173,8 @@ pub fn distill(
         options: options.clone(),
         trained_to: loaded.info.options.last_period,
         dataset: loaded.info.dataset.clone(),
+        held_out: loaded.info.options.validation,
+        weights: sha256_hex(&file),
         fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 128, proximal: 0.05 },
         validation_quantised,
         validation,
@@ -367,16 +372,9 @@ pub fn score_batch(student: &LoadedStudent, batch: &Batch) -> Result<Vec<f32>> {
 /// # Errors
 /// Where a file is missing, damaged or of a newer format.
 pub fn load(dir: &Path) -> Result<LoadedStudent> {
-    let info: StudentInfo = read_json(&dir.join(INFO), "distill")?;
-    ensure!(
-        info.format <= FORMAT,
-        "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf",
-        dir.display(),
-        info.format
-    );
+    let info: StudentInfo = read_versioned(&dir.join(INFO), "distill", FORMAT)?;
     let path = dir.join(WEIGHTS);
-    let weights = Weights::from_safetensors(&fs::read(&path).with_context(|| path.display().to_string())?)
-        .with_context(|| path.display().to_string())?;
+    let weights = read_weights(&path, &info.weights, "distill")?;
     let shape = &info.student;
     let device = Device::flex();
     let codes =

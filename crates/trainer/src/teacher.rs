@@ -10,12 +10,12 @@
 
 use std::f32::consts::PI;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::Summary;
 use onshelf_core::neighbour::{Vsknn, VsknnOptions};
-use onshelf_core::version::StudentShape;
+use onshelf_core::version::{StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::encoder;
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
 use crate::evaluate::rank_rows;
-use crate::files::{read_json, write_atomic, write_json};
+use crate::files::{read_json, read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::stop;
 
@@ -88,6 +88,8 @@ pub struct TeacherInfo {
     pub shape: StudentShape,
     /// SHA-256 of the data set's sessions.
     pub dataset: String,
+    /// SHA-256 of the network's tensors.
+    pub network: String,
     /// Share of the network in the mix, chosen on validation sessions.
     pub blend_network: f32,
     /// Exponent on the neighbours' votes, chosen on validation sessions.
@@ -104,6 +106,8 @@ pub struct TeacherInfo {
 struct CheckpointInfo {
     options: TrainOptions,
     dataset: String,
+    /// SHA-256 of the checkpoint's tensors.
+    weights: String,
     passes_done: usize,
     seconds: f64,
 }
@@ -177,7 +181,7 @@ pub fn train(
         }
         done.passes_done += 1;
         done.seconds += started.elapsed().as_secs_f64();
-        write_checkpoint(out, &done, &stepper, &items)?;
+        write_checkpoint(out, &mut done, &stepper, &items)?;
         let network = network(&stepper.weights, &items, &shape, corpus.items, &device)?;
         let metrics = validate(&network, &items, &corpus, options.max_len)?;
         progress.finish(&format!(
@@ -269,6 +273,7 @@ fn resume(
     let fresh = CheckpointInfo {
         options: options.clone(),
         dataset: dataset.to_owned(),
+        weights: String::new(),
         passes_done: 0,
         seconds: 0.0,
     };
@@ -281,8 +286,8 @@ fn resume(
         progress.finish("the checkpoint there was made with other options or data; starting afresh");
         return Ok(fresh);
     }
-    let file = fs::read(out.join(CHECKPOINT)).with_context(|| out.join(CHECKPOINT).display().to_string())?;
-    let weights = Weights::from_safetensors(&file)?;
+    let weights = read_weights(&out.join(CHECKPOINT), &found.weights, "train")
+        .context("the checkpoint cannot be used; delete checkpoint.json to start afresh")?;
     ensure!(
         weights.floats.get("checkpoint.pass").is_some_and(|t| t.values == [found.passes_done as f32]),
         "{}: the two checkpoint files are of different passes; delete them to start afresh",
@@ -294,12 +299,19 @@ fn resume(
     Ok(found)
 }
 
-fn write_checkpoint(out: &Path, info: &CheckpointInfo, stepper: &Stepper, items: &FloatItems) -> Result<()> {
+fn write_checkpoint(
+    out: &Path,
+    info: &mut CheckpointInfo,
+    stepper: &Stepper,
+    items: &FloatItems,
+) -> Result<()> {
     let mut weights = stepper.checkpoint();
     items.checkpoint(&mut weights);
     let pass = onshelf_core::weights::Tensor { shape: vec![1], values: vec![info.passes_done as f32] };
     weights.floats.insert("checkpoint.pass".into(), pass);
-    write_atomic(&out.join(CHECKPOINT), &weights.to_safetensors()?)?;
+    let file = weights.to_safetensors()?;
+    info.weights = sha256_hex(&file);
+    write_atomic(&out.join(CHECKPOINT), &file)?;
     write_json(&out.join(CHECKPOINT_INFO), info)
 }
 
@@ -322,7 +334,9 @@ fn finish(
     let neighbours = Vsknn::new(corpus.train.log.clone(), corpus.items, VsknnOptions::default());
     let mut teacher = Teacher { network, items, neighbours, blend: Blend { network: 0.5, sharpness: 1.0 } };
     let (blend, validation) = choose_blend(&mut teacher, corpus, options.max_len, progress)?;
+    let file = weights.to_safetensors()?;
     let info = TeacherInfo {
+        network: sha256_hex(&file),
         format: FORMAT,
         options: options.clone(),
         shape,
@@ -333,7 +347,7 @@ fn finish(
         validation_network,
         seconds,
     };
-    write_atomic(&out.join(NETWORK), &weights.to_safetensors()?)?;
+    write_atomic(&out.join(NETWORK), &file)?;
     write_json(&out.join(INFO), &info)?;
     for name in [CHECKPOINT, CHECKPOINT_INFO] {
         let _ = fs::remove_file(out.join(name));
@@ -390,22 +404,14 @@ fn choose_blend(
 /// # Errors
 /// Where a file is missing or damaged, or the data set is another one.
 pub fn load(dir: &Path, data_dir: &Path, data: &Dataset) -> Result<LoadedTeacher> {
-    let info: TeacherInfo = read_json(&dir.join(INFO), "train")?;
-    ensure!(
-        info.format <= FORMAT,
-        "{} has format {}, this onshelf reads up to {FORMAT}: update onshelf",
-        dir.display(),
-        info.format
-    );
+    let info: TeacherInfo = read_versioned(&dir.join(INFO), "train", FORMAT)?;
     ensure!(
         info.dataset == dataset_hash(data_dir)?,
         "the teacher in {} was trained on another data set than {}; train again or name the right one",
         dir.display(),
         data_dir.display()
     );
-    let path: PathBuf = dir.join(NETWORK);
-    let weights = Weights::from_safetensors(&fs::read(&path).with_context(|| path.display().to_string())?)
-        .with_context(|| path.display().to_string())?;
+    let weights = read_weights(&dir.join(NETWORK), &info.network, "train")?;
     let corpus = corpus(data, &info.options)?;
     let network = Network::new(&weights, &info.shape, corpus.items, &Device::flex())?;
     let items = FloatItems::from_parts(

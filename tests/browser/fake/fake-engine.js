@@ -179,7 +179,7 @@ export function fakeEngine(kind) {
       });
     }
 
-    inspect() {
+    async inspect() {
       return this.#aloneNow(() => ({
         ...this.#facts(),
         session: structuredClone(this.#state.session),

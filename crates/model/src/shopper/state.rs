@@ -131,6 +131,7 @@ impl Shopper {
             self.gate.judge(click);
         }
         self.judged = saved.judged.min(clicks.len());
+        self.seen_ms = clicks.last().and_then(|c| c.at_ms);
         self.clicks = clicks;
         self.personal = personal;
         self.encoded = None;

@@ -46,8 +46,8 @@ const scripts = {
   },
 
   /** Clicks the given items a minute apart from a clean state, learning after each. */
-  async learn({ clicks, steps }) {
-    engine.importState(pristine);
+  async learn({ clicks, steps, state }) {
+    engine.importState(state ? Uint8Array.from(state) : pristine);
     const reports = [];
     for (const [at, item] of clicks.entries()) {
       engine.track(view(item), 1_700_000_000_000 + at * 60_000);
@@ -56,6 +56,11 @@ const scripts = {
     const shelf = await engine.recommend({ slot: "home", count: 20 }, 1_700_000_000_000);
     const explained = await engine.explain(shelf.items[0].item_id);
     return { reports, shelf, explained, inspection: await engine.inspect() };
+  },
+
+  /** The state before any click; its seed decides which items a step samples. */
+  async pristine() {
+    return Array.from(pristine);
   },
 
   /** Many tracks at once, all at the same moment. */

@@ -16,6 +16,11 @@ use onshelf_trainer::{evaluate, export, inspect, replay, stop, student, teacher}
 mod prepare_args;
 mod simulate_args;
 
+/// A training step allocates and frees tens of megabytes; the C library gives them back to the
+/// kernel each time, and a third of a step went into page faults.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// From a shop's logs to a model that learns in the shopper's browser.
 #[derive(Parser)]
 #[command(name = "onshelf", version, about)]
@@ -74,11 +79,11 @@ struct TrainArgs {
     /// Longest session that is read, in clicks.
     #[arg(long, default_value_t = 20)]
     max_len: usize,
-    /// Predicted positions of a step; 0: by the number of clicks, at most 2,048.
+    /// Predicted positions of a step; 0: by the number of clicks, at most 1,024.
     #[arg(long, default_value_t = 0)]
     positions: usize,
     /// Sampled negatives of a step.
-    #[arg(long, default_value_t = 2048)]
+    #[arg(long, default_value_t = 1024)]
     negatives: usize,
     /// Peak learning rate of the encoder.
     #[arg(long, default_value_t = 1e-3)]

@@ -33,8 +33,6 @@ use crate::stop;
 use crate::teacher::{self, LoadedTeacher, positions_of_a_step, schedule};
 
 const FORMAT: u32 = 1;
-/// Each position brings candidates of its own, so steps are smaller than the teacher's.
-const MOST_POSITIONS: usize = 1024;
 const INFO: &str = "student.json";
 const WEIGHTS: &str = "student.safetensors";
 
@@ -289,7 +287,7 @@ fn run_pass(
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ (0x51_7cc1 * (pass as u64 + 1)));
     let log = &loaded.corpus.train.log;
     let taught: usize = (first..log.len()).map(|s| log.session(s).len().saturating_sub(1)).sum();
-    let positions = positions_of_a_step(options.positions, taught as u64).min(MOST_POSITIONS);
+    let positions = positions_of_a_step(options.positions, taught as u64);
     let work = batches(&loaded.corpus.train, loaded.info.shape.max_len, positions, &mut rng, |s| s >= first);
     let total: usize = work.iter().map(|b| b.rows.len()).sum();
     progress.start(&format!("distil pass {}/{}", pass + 1, options.passes), Some(total as u64));

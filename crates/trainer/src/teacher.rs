@@ -58,7 +58,7 @@ pub struct TrainOptions {
     pub max_len: usize,
     /// Softmax temperature.
     pub temperature: f32,
-    /// Predicted positions of a step; 0: a two-hundredth of all, from 128 to 2,048.
+    /// Predicted positions of a step; 0: a two-hundredth of all, from 128 to 1,024.
     pub positions: usize,
     /// Sampled negatives of a step.
     pub negatives: usize,
@@ -223,7 +223,7 @@ fn shape(options: &TrainOptions, times: bool) -> StudentShape {
 /// Small logs need small steps, or a pass has too few of them.
 #[must_use]
 pub fn positions_of_a_step(asked: usize, total: u64) -> usize {
-    if asked > 0 { asked } else { (total / 200).clamp(128, 2048) as usize }
+    if asked > 0 { asked } else { (total / 200).clamp(128, 1024) as usize }
 }
 
 /// Warm-up over 0.3 of a pass, then a cosine to 2 % (Loshchilov & Hutter, ICLR 2017).

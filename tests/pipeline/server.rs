@@ -66,7 +66,7 @@ fn shares(method: &str, summary: &Value) {
 fn training_data_is_never_tested_on() {
     let built = built();
     let data = Dataset::load(&built.data()).unwrap();
-    let options = CorpusOptions { last_period: TRAINED_TO, validation: 0.0, half_life: 0.0 };
+    let options = CorpusOptions { last_period: TRAINED_TO, validation: 0.0, ..Default::default() };
     let corpus = Corpus::new(&data, &options).unwrap();
     let error = evaluate(&data, &corpus, TRAINED_TO, &[3], None, None, &Silent).unwrap_err();
     assert!(error.to_string().contains("period 3 was trained on"), "{error}");

@@ -9,11 +9,13 @@
 mod batch;
 mod items;
 mod network;
+mod rerank;
 mod step;
 mod teacher;
 
 pub use batch::{Batch, TrainSet, batches, exact_batches};
 pub use items::{CodedItems, FloatItems, ItemSource};
 pub use network::{Network, session_vectors};
+pub use rerank::{CANDIDATES, Examples, FEATURES, Fit, ItemFacts, Reranker};
 pub use step::{Candidates, SoftTargets, StepOptions, Stepper};
 pub use teacher::{Blend, Teacher};

@@ -19,10 +19,13 @@ pub struct Corpus {
     pub counts: Vec<u32>,
     /// Number of items in the catalogue.
     pub items: usize,
+    /// Where the sessions of each period begin in `train`.
+    pub starts: Vec<(u32, usize)>,
+    stride: usize,
 }
 
 /// How training sessions are chosen and weighted.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct CorpusOptions {
     /// Newest period to train on.
     pub last_period: u32,
@@ -30,6 +33,8 @@ pub struct CorpusOptions {
     pub validation: f64,
     /// Periods after which a session counts half; 0: all count fully.
     pub half_life: f64,
+    /// Earlier periods of which the same share is held out, so that what an update forgets can be told.
+    pub held: Vec<u32>,
 }
 
 impl Corpus {
@@ -41,32 +46,62 @@ impl Corpus {
         let sessions = &data.sessions;
         let items = data.catalogue.len();
         let seen = sessions.before_period(options.last_period + 1);
-        let newest = sessions.in_period(options.last_period);
         let stride = held_out_stride(options.validation);
-        let mut out = Self { train: empty_set(), validation: empty_set(), counts: vec![0; items + 1], items };
-        for s in seen {
-            let held_out = newest.contains(&s) && stride > 0 && (s - newest.start) % stride == stride / 2;
-            if held_out {
-                continue;
-            }
-            let age = f64::from(options.last_period - sessions.period(s));
+        let mut out = Self {
+            train: empty_set(),
+            validation: empty_set(),
+            counts: vec![0; items + 1],
+            items,
+            starts: Vec::new(),
+            stride,
+        };
+        let mut held = Vec::new();
+        for (period, range) in sessions.by_period().filter(|p| seen.contains(&p.1.start)) {
+            out.starts.push((period, out.train.log.len()));
+            let newest = period == options.last_period;
+            let sits_out = newest || options.held.contains(&period);
+            let age = f64::from(options.last_period - period);
             let weight = if options.half_life > 0.0 { 0.5_f64.powf(age / options.half_life) } else { 1.0 };
-            append(&mut out.train, sessions, s, weight as f32, |_| true);
-            sessions.session(s).iter().for_each(|&i| out.counts[i as usize] += 1);
+            for s in range.clone() {
+                if sits_out && is_held_out(s - range.start, stride) {
+                    if newest {
+                        held.push(s);
+                    }
+                    continue;
+                }
+                append(&mut out.train, sessions, s, weight as f32, |_| true);
+                sessions.session(s).iter().for_each(|&i| out.counts[i as usize] += 1);
+            }
         }
         ensure!(
             out.train.log.iter().any(|s| s.len() >= 2),
             "no session with two clicks or more in periods 0 to {}; prepare more data or choose a later --last-period",
             options.last_period
         );
-        if stride > 0 {
-            let held: Vec<usize> =
-                newest.clone().filter(|s| (s - newest.start) % stride == stride / 2).collect();
-            for s in held {
-                append(&mut out.validation, sessions, s, 1.0, |i| out.counts[i as usize] > 0);
-            }
+        for s in held {
+            append(&mut out.validation, sessions, s, 1.0, |i| out.counts[i as usize] > 0);
         }
         Ok(out)
+    }
+
+    /// The held-out sessions of an earlier period, as far as `known` says that their items were known.
+    #[must_use]
+    pub fn held_out(&self, data: &Dataset, period: u32, known: &[u32]) -> TrainSet {
+        let mut set = empty_set();
+        let range = data.sessions.in_period(period);
+        for s in range.clone().filter(|s| is_held_out(s - range.start, self.stride)) {
+            append(&mut set, &data.sessions, s, 1.0, |i| known[i as usize] > 0);
+        }
+        set
+    }
+
+    /// The sessions of `train` that lie in a period.
+    #[must_use]
+    pub fn in_period(&self, period: u32) -> Range<usize> {
+        let at = self.starts.iter().position(|p| p.0 == period);
+        let start = at.map_or(self.train.log.len(), |at| self.starts[at].1);
+        let end = at.and_then(|at| self.starts.get(at + 1)).map_or(self.train.log.len(), |p| p.1);
+        start..end
     }
 
     /// The sessions of a period as tests: items never seen in training are taken out, and
@@ -81,8 +116,30 @@ impl Corpus {
     }
 }
 
+fn is_held_out(at: usize, stride: usize) -> bool {
+    stride > 0 && at % stride == stride / 2
+}
+
 fn held_out_stride(share: f64) -> usize {
     if share <= 0.0 { 0 } else { (1.0 / share.min(0.5)).round() as usize }
+}
+
+/// Some sessions of a set.
+#[must_use]
+pub fn part_of(set: &TrainSet, wanted: impl Fn(usize) -> bool) -> TrainSet {
+    let mut out = empty_set();
+    let mut at = 0;
+    for (s, session) in set.log.iter().enumerate() {
+        let range = at..at + session.len();
+        at = range.end;
+        if wanted(s) {
+            out.log.push(session);
+            out.kinds.extend_from_slice(&set.kinds[range.clone()]);
+            out.gaps.extend_from_slice(&set.gaps[range]);
+            out.weights.push(set.weights[s]);
+        }
+    }
+    out
 }
 
 fn empty_set() -> TrainSet {

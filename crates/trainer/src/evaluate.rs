@@ -41,15 +41,15 @@ pub struct Table {
     pub rows: Vec<Row>,
 }
 
-/// Ranks every row's target among the items seen in training and adds the result. `scores` is
+/// Ranks every row's target among the items with a count and adds the result. `scores` is
 /// `[targets, items]`; unseen items are ruled out in place.
-pub fn rank_rows(scores: &mut [f32], corpus: &Corpus, targets: &[u32], sum: &mut Accumulator) {
-    let n = corpus.items;
+pub fn rank_rows(scores: &mut [f32], counts: &[u32], targets: &[u32], sum: &mut Accumulator) {
+    let n = counts.len() - 1;
     let results: Vec<(Option<usize>, Vec<u32>)> = scores
         .par_chunks_exact_mut(n)
         .zip(targets)
         .map(|(row, &target)| {
-            rule_out_unseen(row, &corpus.counts);
+            rule_out_unseen(row, counts);
             let shown = top_k(row, 20, |_| true).into_iter().map(|s| s.0).collect();
             (rank_of(row, target), shown)
         })
@@ -140,7 +140,7 @@ pub fn evaluate(
                     return Err(stop::Stopped.into());
                 }
                 let mut scores = method(&batch)?;
-                rank_rows(&mut scores, corpus, &batch.targets, &mut sum);
+                rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut sum);
                 progress.advance(batch.rows.len() as u64);
             }
             let s = sum.summary(corpus.items);

@@ -57,7 +57,7 @@ pub fn export(
         &CorpusOptions {
             last_period: loaded.info.trained_to,
             validation: loaded.info.held_out,
-            half_life: 0.0,
+            ..Default::default()
         },
     )?;
     let catalogue = mark_untrained(&data.catalogue, &corpus.counts)?.to_json();

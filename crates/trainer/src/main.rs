@@ -363,7 +363,7 @@ fn run_evaluate(cli: &Cli, args: &EvaluateArgs, progress: &dyn Progress) -> Resu
         None => {
             // A student saw what its teacher saw.
             let validation = student.as_ref().map_or(0.0, |s| s.info.held_out);
-            &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation, half_life: 0.0 })?
+            &Corpus::new(&data, &CorpusOptions { last_period: trained_to, validation, ..Default::default() })?
         }
     };
     let mut periods = args.periods.clone();

@@ -325,7 +325,7 @@ fn validate(
         let sessions = session_vectors(&encoder, &batch, items, shape, device)?;
         let repeat = &weights.get(REPEAT, &[shape.max_len])?.values;
         let mut scores = score_rows(&table, &sessions, shape, &batch, repeat);
-        rank_rows(&mut scores, corpus, &batch.targets, &mut sum);
+        rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut sum);
     }
     Ok(sum.summary(corpus.items))
 }

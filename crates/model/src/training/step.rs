@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
+use onshelf_core::rank::top_k;
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
 use rand::RngExt;
@@ -81,6 +82,22 @@ pub struct SoftTargets {
 }
 
 impl SoftTargets {
+    /// Adds the best `k` items of every position of a batch, of their probabilities `[rows, items]`.
+    pub fn add(&mut self, batch: &Batch, chances: &[f32], items: usize) {
+        let k = self.k;
+        let best: Vec<Vec<(u32, f32)>> =
+            chances.par_chunks_exact(items).map(|row| top_k(row, k, |_| true)).collect();
+        for (&position, list) in batch.positions.iter().zip(&best) {
+            self.row_of[position as usize] = (self.items.len() / k) as u32;
+            let sum: f32 = list.iter().map(|b| b.1).sum::<f32>().max(1e-12);
+            for at in 0..k {
+                let (item, chance) = list.get(at).copied().unwrap_or((0, 0.0));
+                self.items.push(item);
+                self.chances.push(chance / sum);
+            }
+        }
+    }
+
     fn of(&self, position: u32) -> Option<(&[u32], &[f32])> {
         let row = *self.row_of.get(position as usize)? as usize;
         let range = row.checked_mul(self.k)?..row.checked_mul(self.k)?.checked_add(self.k)?;

@@ -1,11 +1,14 @@
-//! The teacher: a network and nearest sessions, which see different things, mixed.
+//! The teacher: a network and nearest sessions, which see different things, mixed and ordered once
+//! more.
 
-use onshelf_core::neighbour::{Vsknn, VsknnScratch};
+use onshelf_core::neighbour::{SessionLog, Transitions, Vsknn, VsknnOptions, VsknnScratch};
+use onshelf_core::rank::top_k;
 use rayon::prelude::*;
 
 use super::batch::Batch;
-use super::items::FloatItems;
+use super::items::{FloatItems, ItemSource};
 use super::network::Network;
+use super::rerank::{self, CANDIDATES, Candidate, Examples, ItemFacts, Reranker, Situation};
 use super::step::SoftTargets;
 use crate::error::ModelError;
 
@@ -18,7 +21,13 @@ pub struct Blend {
     pub sharpness: f32,
 }
 
-/// A network, a session index and their mix.
+impl Default for Blend {
+    fn default() -> Self {
+        Self { network: 0.5, sharpness: 1.0 }
+    }
+}
+
+/// A network, what the log says by itself, and what orders their best candidates.
 pub struct Teacher {
     /// The neural part.
     pub network: Network,
@@ -26,28 +35,165 @@ pub struct Teacher {
     pub items: FloatItems,
     /// The neighbour part.
     pub neighbours: Vsknn,
+    /// Who follows whom.
+    pub transitions: Transitions,
+    /// What the log says of items.
+    pub facts: ItemFacts,
     /// The mix.
     pub blend: Blend,
+    /// The last word, where one was fitted.
+    pub reranker: Option<Reranker>,
+}
+
+/// Working memory of one thread.
+struct Scratch {
+    knn: VsknnScratch,
+    votes: Vec<f32>,
+    network: Vec<f32>,
+    features: Vec<f32>,
+    base: Vec<f32>,
+    scores: Vec<f32>,
 }
 
 impl Teacher {
-    /// The mixed probability of every item at every predicted position: `[rows, items]`.
-    /// With `leave_out` a position's own session does not vote (the index was built on the same log).
+    /// A teacher of a network and a log, without a reranker yet.
+    #[must_use]
+    pub fn new(network: Network, items: FloatItems, log: &SessionLog) -> Self {
+        let n = network.items();
+        Self {
+            network,
+            items,
+            neighbours: Vsknn::new(log.clone(), n, VsknnOptions::teacher()),
+            transitions: Transitions::new(log, n),
+            facts: ItemFacts::new(log, n),
+            blend: Blend::default(),
+            reranker: None,
+        }
+    }
+
+    /// The probability of every item at every predicted position: `[rows, items]`. Items that nobody
+    /// clicked have none. With `leave_out` a position's own session does not vote (the index was built
+    /// on the same log).
     ///
     /// # Errors
     /// [`ModelError::Device`].
     pub fn chances(&self, batch: &Batch, leave_out: bool) -> Result<Vec<f32>, ModelError> {
         let mut scores = self.network.scores(batch, &self.items)?;
-        let n = self.network.items();
-        scores.par_chunks_exact_mut(n).enumerate().for_each_init(
-            || (VsknnScratch::default(), vec![0.0; n]),
-            |(scratch, votes), (p, row)| {
+        scores.par_chunks_exact_mut(self.network.items()).enumerate().for_each_init(
+            || self.scratch(),
+            |scratch, (p, row)| {
+                let prefix = batch.prefix(batch.rows[p]);
                 let exclude = leave_out.then_some(batch.sessions[p]);
-                self.neighbours.score(batch.prefix(batch.rows[p]), exclude, scratch, votes);
-                mix(row, votes, self.blend);
+                let situation = self.mix(prefix, exclude, row, scratch);
+                let Some(reranker) = &self.reranker else { return };
+                let best = self.candidates(prefix, row, &situation, scratch);
+                reranker.score(&scratch.features, &scratch.base, &mut scratch.scores);
+                spread(row, &best, &scratch.scores);
             },
         );
         Ok(scores)
+    }
+
+    /// What a reranker learns from: the candidates of every predicted position whose target is among
+    /// them. The teacher must not have seen these sessions.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub fn examples(&self, batches: &[Batch]) -> Result<Examples, ModelError> {
+        let n = self.network.items();
+        let mut out = Examples { width: CANDIDATES.min(self.facts.known()), ..Default::default() };
+        for batch in batches {
+            let mut scores = self.network.scores(batch, &self.items)?;
+            let rows: Vec<_> = scores
+                .par_chunks_exact_mut(n)
+                .enumerate()
+                .map_init(
+                    || self.scratch(),
+                    |scratch, (p, row)| {
+                        let prefix = batch.prefix(batch.rows[p]);
+                        let situation = self.mix(prefix, None, row, scratch);
+                        let best = self.candidates(prefix, row, &situation, scratch);
+                        let clicked = best.iter().position(|b| b.0 == batch.targets[p])?;
+                        Some((clicked, batch.sessions[p], scratch.features.clone(), scratch.base.clone()))
+                    },
+                )
+                .collect();
+            for (clicked, session, features, base) in rows.into_iter().flatten() {
+                out.clicked.push(clicked);
+                out.session.push(session);
+                out.features.extend(features);
+                out.base.extend(base);
+            }
+        }
+        Ok(out)
+    }
+
+    fn scratch(&self) -> Scratch {
+        let n = self.network.items();
+        Scratch {
+            knn: VsknnScratch::default(),
+            votes: vec![0.0; n],
+            network: vec![0.0; n],
+            features: Vec::new(),
+            base: Vec::new(),
+            scores: Vec::new(),
+        }
+    }
+
+    /// Replaces a row of logits by the mix; leaves the network's probabilities and the neighbours'
+    /// shares in the scratch.
+    fn mix(&self, prefix: &[u32], exclude: Option<u32>, row: &mut [f32], scratch: &mut Scratch) -> Situation {
+        for (at, score) in row.iter_mut().enumerate() {
+            if !self.facts.seen(at as u32 + 1) {
+                *score = f32::NEG_INFINITY;
+            }
+        }
+        let entropy = softmax(row);
+        scratch.network.copy_from_slice(row);
+        self.neighbours.score(prefix, exclude, &mut scratch.knn, &mut scratch.votes);
+        let (surest, named) = shares(&mut scratch.votes, self.blend.sharpness);
+        // Where no session votes, the network speaks alone.
+        let network = if named > 0 { self.blend.network } else { 1.0 };
+        for (score, &vote) in row.iter_mut().zip(&scratch.votes) {
+            *score = network * *score + (1.0 - network) * vote;
+        }
+        Situation { entropy, surest, named }
+    }
+
+    /// The best items of a mixed row, with their features in the scratch.
+    fn candidates(
+        &self,
+        prefix: &[u32],
+        row: &[f32],
+        situation: &Situation,
+        scratch: &mut Scratch,
+    ) -> Vec<(u32, f32)> {
+        let best = top_k(row, CANDIDATES.min(self.facts.known()), |i| self.facts.seen(i));
+        let newest = prefix.last().copied().unwrap_or(0);
+        let followers = self.transitions.followers(newest);
+        let total: f32 = followers.iter().map(|f| f.1).sum::<f32>().max(1e-9);
+        let mut vectors = Vec::new();
+        self.items.push_vector(newest, &mut vectors);
+        let dim = vectors.len();
+        scratch.features.clear();
+        scratch.base.clear();
+        for &(item, mix) in &best {
+            vectors.truncate(dim);
+            self.items.push_vector(item, &mut vectors);
+            let (newest, own) = vectors.split_at(dim);
+            let at = item as usize - 1;
+            let candidate = Candidate {
+                item,
+                network: scratch.network[at],
+                neighbours: scratch.votes[at],
+                mix,
+                follows: followers.iter().find(|f| f.0 == item).map_or(0.0, |f| f.1 / total),
+                alike: newest.iter().zip(own).map(|(a, b)| a * b).sum(),
+            };
+            scratch.features.extend(rerank::features(&candidate, situation, &self.facts, prefix));
+            scratch.base.push((mix + 1e-9).ln());
+        }
+        best
     }
 
     /// The best `k` items of every position of the batches, as targets for a student.
@@ -63,20 +209,9 @@ impl Teacher {
         mut done: impl FnMut(usize) -> bool,
     ) -> Result<SoftTargets, ModelError> {
         let mut out = SoftTargets { k, row_of: vec![u32::MAX; positions], ..Default::default() };
-        let n = self.network.items();
         for batch in batches {
             let chances = self.chances(batch, true)?;
-            let best: Vec<Vec<(u32, f32)>> =
-                chances.par_chunks_exact(n).map(|row| onshelf_core::rank::top_k(row, k, |_| true)).collect();
-            for (&position, list) in batch.positions.iter().zip(&best) {
-                out.row_of[position as usize] = (out.items.len() / k) as u32;
-                let sum: f32 = list.iter().map(|b| b.1).sum::<f32>().max(1e-12);
-                for at in 0..k {
-                    let (item, chance) = list.get(at).copied().unwrap_or((0, 0.0));
-                    out.items.push(item);
-                    out.chances.push(chance / sum);
-                }
-            }
+            out.add(batch, &chances, self.network.items());
             if !done(batch.rows.len()) {
                 break;
             }
@@ -85,24 +220,46 @@ impl Teacher {
     }
 }
 
-/// Replaces logits by mixed probabilities.
-fn mix(logits: &mut [f32], votes: &[f32], blend: Blend) {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for s in logits.iter_mut() {
-        *s = (*s - top).exp();
+/// Logits to probabilities; gives their entropy in nats.
+fn softmax(row: &mut [f32]) -> f32 {
+    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let (mut sum, mut weighted) = (0.0, 0.0);
+    for s in row.iter_mut() {
+        let x = *s - top;
+        *s = x.exp();
         sum += *s;
-    }
-    let power = |v: f32| if blend.sharpness == 1.0 { v } else { v.powf(blend.sharpness) };
-    let total: f32 = votes.iter().filter(|&&v| v > 0.0).map(|&v| power(v)).sum();
-    // Where no session votes, the network speaks alone.
-    let network = if total > 0.0 { blend.network } else { 1.0 };
-    let (a, b) = (network / sum, (1.0 - network) / total.max(1e-12));
-    for (s, &v) in logits.iter_mut().zip(votes) {
-        *s *= a;
-        if v > 0.0 {
-            *s += b * power(v);
+        // An item that is ruled out has no part in it: 0 · ∞ is not a number.
+        if *s > 0.0 {
+            weighted += *s * x;
         }
+    }
+    row.iter_mut().for_each(|s| *s /= sum);
+    sum.ln() - weighted / sum
+}
+
+/// Votes to shares; gives the largest and how many items have one.
+fn shares(votes: &mut [f32], sharpness: f32) -> (f32, usize) {
+    if sharpness != 1.0 {
+        votes.iter_mut().filter(|v| **v > 0.0).for_each(|v| *v = v.powf(sharpness));
+    }
+    let (mut total, mut named, mut surest) = (0.0, 0, 0.0_f32);
+    for &v in votes.iter() {
+        total += v;
+        named += usize::from(v > 0.0);
+        surest = surest.max(v);
+    }
+    let total = total.max(1e-12);
+    votes.iter_mut().for_each(|v| *v /= total);
+    (surest / total, named)
+}
+
+/// Gives the candidates the mass that they have together, in proportion to the softmax of `scores`.
+fn spread(row: &mut [f32], best: &[(u32, f32)], scores: &[f32]) {
+    let mass: f32 = best.iter().map(|b| b.1).sum();
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = scores.iter().map(|s| (s - top).exp()).sum();
+    for (&(item, _), s) in best.iter().zip(scores) {
+        row[item as usize - 1] = mass * (s - top).exp() / sum;
     }
 }
 
@@ -111,13 +268,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_mix_is_a_distribution_and_falls_back_to_the_network() {
-        let logits = [0.0, 1.0, 2.0];
-        for (votes, blend) in [([0.0, 3.0, 1.0], 0.5), ([0.0; 3], 0.0)] {
-            let mut row = logits;
-            mix(&mut row, &votes, Blend { network: blend, sharpness: 0.5 });
-            assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-5);
-            assert!(row[2] > row[0]);
-        }
+    fn probabilities_and_shares_sum_to_one() {
+        let mut row = [0.0, 1.0, f32::NEG_INFINITY];
+        let entropy = softmax(&mut row);
+        let expected = -row[..2].iter().map(|p| p * p.ln()).sum::<f32>();
+        assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6 && row[2] == 0.0);
+        assert!((entropy - expected).abs() < 1e-6);
+        let mut votes = [0.0, 3.0, 1.0];
+        assert_eq!(shares(&mut votes, 1.0), (0.75, 2));
+        assert_eq!(votes, [0.0, 0.75, 0.25]);
+        let mut none = [0.0; 3];
+        assert_eq!(shares(&mut none, 0.5), (0.0, 0));
+        let mut row = [0.5, 0.3, 0.2];
+        spread(&mut row, &[(1, 0.5), (2, 0.3)], &[0.0, 0.0]);
+        assert_eq!(row, [0.4, 0.4, 0.2]);
     }
 }

@@ -6,6 +6,7 @@
 //! 2019). The softmax and its gradient are computed in one pass over the scores; Burn's autodiff
 //! carries the gradient through the encoder.
 
+mod anchor;
 mod batch;
 mod items;
 mod network;
@@ -13,6 +14,7 @@ mod rerank;
 mod step;
 mod teacher;
 
+pub use anchor::{Anchor, Importance};
 pub use batch::{Batch, TrainSet, batches, exact_batches};
 pub use items::{CodedItems, FloatItems, ItemSource};
 pub use network::{Network, session_vectors};

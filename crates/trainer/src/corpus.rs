@@ -142,6 +142,14 @@ pub fn part_of(set: &TrainSet, wanted: impl Fn(usize) -> bool) -> TrainSet {
     out
 }
 
+/// Adds the sessions of another set.
+pub fn append_sessions(set: &mut TrainSet, more: &TrainSet) {
+    more.log.iter().for_each(|s| set.log.push(s));
+    set.kinds.extend_from_slice(&more.kinds);
+    set.gaps.extend_from_slice(&more.gaps);
+    set.weights.extend_from_slice(&more.weights);
+}
+
 fn empty_set() -> TrainSet {
     TrainSet { log: SessionLog::new(), ..Default::default() }
 }

@@ -11,6 +11,7 @@ use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
+use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 use onshelf_trainer::{evaluate, export, inspect, replay, stop, student, teacher};
 
 mod prepare_args;
@@ -38,6 +39,8 @@ enum Command {
     Prepare(prepare_args::PrepareArgs),
     /// Train a teacher. Goes on from its checkpoint if there is one.
     Train(TrainArgs),
+    /// Teach a teacher the periods that came after it.
+    Update(UpdateArgs),
     /// Distil a teacher into a student for browsers.
     Distill(DistillArgs),
     /// Metrics of a model and of simple methods beside it, on later periods.
@@ -103,6 +106,43 @@ struct TrainArgs {
     /// Share of the newest period that is held out for validation (0-0.5).
     #[arg(long, default_value_t = 0.05)]
     validation: f64,
+}
+
+#[derive(Args)]
+struct UpdateArgs {
+    /// Folder of the data set, with the new periods.
+    #[arg(long)]
+    data: PathBuf,
+    /// Folder of the teacher; it stays as it is.
+    #[arg(long)]
+    from: PathBuf,
+    /// Folder of the new version.
+    #[arg(long)]
+    out: PathBuf,
+    /// Newest period to learn [default: the newest there is].
+    #[arg(long)]
+    to: Option<u32>,
+    /// How to learn without forgetting.
+    #[arg(long, value_enum, default_value_t = Strategy::Combined)]
+    strategy: Strategy,
+    /// Seed of everything random.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Most passes over the lessons; validation sessions decide how many are kept.
+    #[arg(long, default_value_t = 3)]
+    passes: usize,
+    /// Clicks of older sessions for each new one, where the strategy replays.
+    #[arg(long, default_value_t = 1.0)]
+    replay: f64,
+    /// Share of the loss that follows the old network, where the strategy distils (0-1).
+    #[arg(long, default_value_t = 0.3)]
+    distil: f32,
+    /// Strength of elastic weight consolidation.
+    #[arg(long, default_value_t = 100.0)]
+    ewc: f32,
+    /// Factors on the learning rates of the first training, comma-separated; validation sessions decide.
+    #[arg(long, value_delimiter = ',', default_value = "0.5")]
+    scales: Vec<f32>,
 }
 
 #[derive(Args)]
@@ -242,6 +282,7 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
             print(cli.json, &report, &report.to_text())
         }
         Command::Train(args) => train(cli, args, progress),
+        Command::Update(args) => run_update(cli, args, progress),
         Command::Distill(args) => distill(cli, args, progress),
         Command::Evaluate(args) => run_evaluate(cli, args, progress),
         Command::Export(args) => {
@@ -307,6 +348,33 @@ fn train(cli: &Cli, args: &TrainArgs, progress: &dyn Progress) -> Result<()> {
         info.seconds
     );
     print(cli.json, &info, &text)
+}
+
+fn run_update(cli: &Cli, args: &UpdateArgs, progress: &dyn Progress) -> Result<()> {
+    let options = UpdateOptions {
+        strategy: args.strategy,
+        seed: args.seed,
+        passes: args.passes,
+        replay: args.replay,
+        distil: args.distil,
+        ewc: args.ewc,
+        scales: args.scales.clone(),
+        rerank: true,
+    };
+    let reports = update::update(&args.data, &args.from, &args.out, args.to, &options, progress)?;
+    let mut text = String::new();
+    for r in &reports {
+        text.push_str(&format!(
+            "period {}: validation R@20 {:.2}, earlier sessions {:.2} (before {:.2}); {} new items\n",
+            r.period,
+            r.teacher.recall_20 * 100.0,
+            r.earlier[1].recall_20 * 100.0,
+            r.earlier[0].recall_20 * 100.0,
+            r.newcomers.iter().sum::<usize>()
+        ));
+    }
+    text.push_str(&format!("teacher in {}", args.out.display()));
+    print(cli.json, &reports, &text)
 }
 
 fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()> {

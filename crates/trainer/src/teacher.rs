@@ -221,16 +221,16 @@ pub(crate) fn corpus(data: &Dataset, options: &TrainOptions, held: &[u32]) -> Re
 pub(crate) fn validate_network(
     network: &Network,
     items: &FloatItems,
-    corpus: &Corpus,
+    counts: &[u32],
     unseen: &TrainSet,
     max_len: usize,
 ) -> Result<Summary> {
     let mut sum = Accumulator::new();
     for batch in exact_batches(unseen, max_len, 256) {
         let mut scores = network.scores(&batch, items)?;
-        rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut sum);
+        rank_rows(&mut scores, counts, &batch.targets, &mut sum);
     }
-    Ok(sum.summary(corpus.items))
+    Ok(sum.summary(counts.len() - 1))
 }
 
 /// Every other session each: to fit a reranker, and to judge the teacher.

@@ -81,6 +81,13 @@ impl FloatItems {
     }
 }
 
+impl FloatItems {
+    /// Brings every vector back to length 1.
+    pub fn normalise(&mut self) {
+        self.vectors.chunks_exact_mut(self.dim).for_each(normalise);
+    }
+}
+
 fn normalise(row: &mut [f32]) {
     let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
     row.iter_mut().for_each(|x| *x /= norm);

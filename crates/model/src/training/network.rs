@@ -3,6 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights};
+use rayon::prelude::*;
 
 use super::batch::Batch;
 use super::items::ItemSource;
@@ -80,6 +81,20 @@ impl Network {
             boost_repeats(&mut out[start..], batch.prefix(at), &self.repeat);
         }
         Ok(out)
+    }
+}
+
+impl Network {
+    /// Turns logits `[rows, items]` into probabilities over the items with a count (index 0 is padding).
+    pub fn probabilities(&self, logits: &mut [f32], counts: &[u32]) {
+        logits.par_chunks_exact_mut(self.items()).for_each(|row| {
+            for (x, &count) in row.iter_mut().zip(&counts[1..]) {
+                if count == 0 {
+                    *x = f32::NEG_INFINITY;
+                }
+            }
+            super::teacher::softmax(row);
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
+use super::anchor::{Anchor, Importance};
 use super::batch::Batch;
 use super::items::ItemSource;
 use crate::adam::Adam;
@@ -52,6 +53,14 @@ impl Candidates {
         let clicks = counts.iter().map(|&c| f64::from(c)).sum::<f64>().max(1.0);
         let target = counts.iter().map(|&c| f64::from(c) / clicks).collect();
         Self { cumulative, chance, target, samples }
+    }
+
+    /// The targets come from another log than the negatives: `counts` are its clicks.
+    #[must_use]
+    pub fn with_targets(mut self, counts: &[u32]) -> Self {
+        let clicks = counts.iter().map(|&c| f64::from(c)).sum::<f64>().max(1.0);
+        self.target = counts.iter().map(|&c| f64::from(c) / clicks).collect();
+        self
     }
 
     /// Log of the chance that an item is among the candidates of a step: drawn at least once as a
@@ -130,6 +139,10 @@ pub struct Stepper {
     moments: HashMap<String, Adam>,
     device: Device,
     steps: u64,
+    /// Where parameters are drawn to while they learn.
+    pub anchor: Option<Anchor>,
+    /// While there is one, steps add their squared gradients to it and change nothing.
+    pub importance: Option<Importance>,
 }
 
 /// The step's candidates: items, and the log of each one's chance to be among them.
@@ -143,7 +156,15 @@ impl Stepper {
     /// Starts with fresh moments.
     #[must_use]
     pub fn new(weights: Weights, shape: StudentShape, device: &Device) -> Self {
-        Self { weights, shape, moments: HashMap::new(), device: device.clone().autodiff(), steps: 0 }
+        Self {
+            weights,
+            shape,
+            moments: HashMap::new(),
+            device: device.clone().autodiff(),
+            steps: 0,
+            anchor: None,
+            importance: None,
+        }
     }
 
     /// One step on a batch; gives the mean loss (nats a position).
@@ -247,6 +268,23 @@ impl Stepper {
         let plain_gradient = read(plain.grad(&grads).ok_or_else(empty)?)?;
         let noisy_gradient = read(noisy.grad(&grads).ok_or_else(empty)?)?;
 
+        let (touched, mut vectors, biases) = gather_rows(
+            batch,
+            &chosen,
+            dim,
+            (&plain_gradient, &noisy_gradient, &mask),
+            vector_gradient,
+            bias_gradient,
+        );
+        if let Some(importance) = &mut self.importance {
+            importance.add(&updates, &touched, &vectors);
+            return Ok(loss);
+        }
+        if let Some(anchor) = &self.anchor {
+            let mut current = Vec::with_capacity(vectors.len());
+            touched.iter().for_each(|&i| items.push_vector(i, &mut current));
+            anchor.pull(&self.weights, &mut updates, &touched, &current, &mut vectors);
+        }
         for (name, g) in updates {
             let Some(tensor) = self.weights.floats.get_mut(&name) else { continue };
             let adam = self.moments.entry(name.clone()).or_insert_with(|| Adam::new(g.len()));
@@ -255,14 +293,6 @@ impl Stepper {
                 if name == REPEAT { (options.item_rate, 0.0) } else { (options.rate, options.decay) };
             adam.step(&mut tensor.values, &g, rate, decay);
         }
-        let (touched, vectors, biases) = gather_rows(
-            batch,
-            &chosen,
-            dim,
-            (&plain_gradient, &noisy_gradient, &mask),
-            vector_gradient,
-            bias_gradient,
-        );
         items.step(&touched, &vectors, &biases, options.item_rate);
         Ok(loss)
     }

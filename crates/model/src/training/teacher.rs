@@ -221,7 +221,7 @@ impl Teacher {
 }
 
 /// Logits to probabilities; gives their entropy in nats.
-fn softmax(row: &mut [f32]) -> f32 {
+pub(super) fn softmax(row: &mut [f32]) -> f32 {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let (mut sum, mut weighted) = (0.0, 0.0);
     for s in row.iter_mut() {

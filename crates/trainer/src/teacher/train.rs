@@ -98,7 +98,8 @@ pub(crate) fn fit(
         }
         let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
         let network = Network::new(&weights, &shape, corpus.items, &device)?;
-        let metrics = validate_network(&network, &items, corpus, &corpus.validation, options.max_len)?;
+        let metrics =
+            validate_network(&network, &items, &corpus.counts, &corpus.validation, options.max_len)?;
         progress.finish(&format!(
             "pass {}: loss {loss:.4}, validation R@20 {:.2} MRR@20 {:.2}",
             pass + 1,
@@ -195,7 +196,8 @@ fn finish(
     let (started, cpu) = (std::time::Instant::now(), cpu_time::ProcessTime::now());
     let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
     let network = Network::new(&weights, &shape, corpus.items, &Device::flex())?;
-    let validation_network = validate_network(&network, &items, corpus, &corpus.validation, options.max_len)?;
+    let validation_network =
+        validate_network(&network, &items, &corpus.counts, &corpus.validation, options.max_len)?;
     let mut teacher = Teacher::new(network, items, &corpus.train.log);
     let (learn, judge) = halves(&corpus.validation);
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ 0x0009_e1a7);

@@ -7,13 +7,19 @@
 //! carries the gradient through the encoder.
 
 mod batch;
+mod candidates;
 mod items;
+mod loss;
 mod network;
+mod part;
 mod step;
 mod teacher;
+mod wide;
 
 pub use batch::{Batch, TrainSet, batches, exact_batches};
+pub use candidates::Candidates;
 pub use items::{CodedItems, FloatItems, ItemSource};
+pub use loss::SoftTargets;
 pub use network::{Network, session_vectors};
-pub use step::{Candidates, SoftTargets, StepOptions, Stepper};
+pub use step::{StepOptions, Stepper};
 pub use teacher::{Blend, Teacher};

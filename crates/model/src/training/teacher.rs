@@ -5,8 +5,8 @@ use rayon::prelude::*;
 
 use super::batch::Batch;
 use super::items::FloatItems;
+use super::loss::SoftTargets;
 use super::network::Network;
-use super::step::SoftTargets;
 use crate::error::ModelError;
 
 /// How the two opinions are mixed.

@@ -55,6 +55,7 @@ impl Adam {
     }
 
     /// One step on all parameters, with decoupled weight decay (`decay` 0: none).
+    #[inline]
     pub fn step(&mut self, values: &mut [f32], gradient: &[f32], rate: f32, decay: f32) {
         self.steps += 1;
         let scale = step_scale(self.steps, rate);
@@ -108,13 +109,68 @@ impl SparseAdam {
         })
     }
 
-    /// One step on row `row` of `table`.
-    pub fn step(&mut self, table: &mut [f32], row: usize, gradient: &[f32], rate: f32) {
-        self.steps[row] += 1;
-        let scale = step_scale(self.steps[row], rate);
-        let range = row * self.width..(row + 1) * self.width;
+    /// All rows of `table`, which must have as many, to step on.
+    pub fn rows<'a>(&'a mut self, table: &'a mut [f32]) -> AdamRows<'a> {
+        AdamRows {
+            width: self.width,
+            start: 0,
+            table,
+            first: &mut self.first,
+            second: &mut self.second,
+            steps: &mut self.steps,
+        }
+    }
+}
+
+/// Rows of a table with their moments. They can be split, so that threads step on disjoint ones.
+pub struct AdamRows<'a> {
+    width: usize,
+    start: usize,
+    table: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    steps: &'a mut [i32],
+}
+
+impl<'a> AdamRows<'a> {
+    /// The rows before `row`, and those from it on.
+    #[must_use]
+    pub fn split_at(self, row: usize) -> (Self, Self) {
+        let (width, start) = (self.width, self.start);
+        let at = row - start;
+        let (table, table_end) = self.table.split_at_mut(at * width);
+        let (first, first_end) = self.first.split_at_mut(at * width);
+        let (second, second_end) = self.second.split_at_mut(at * width);
+        let (steps, steps_end) = self.steps.split_at_mut(at);
+        (
+            Self { width, start, table, first, second, steps },
+            Self {
+                width,
+                start: row,
+                table: table_end,
+                first: first_end,
+                second: second_end,
+                steps: steps_end,
+            },
+        )
+    }
+
+    /// A row of the table, by its number in the whole table.
+    #[inline]
+    pub fn row(&mut self, row: usize) -> &mut [f32] {
+        let at = row - self.start;
+        &mut self.table[at * self.width..(at + 1) * self.width]
+    }
+
+    /// One step on a row.
+    #[inline]
+    pub fn step(&mut self, row: usize, gradient: &[f32], rate: f32) {
+        let at = row - self.start;
+        self.steps[at] += 1;
+        let scale = step_scale(self.steps[at], rate);
+        let range = at * self.width..(at + 1) * self.width;
         let moments = self.first[range.clone()].iter_mut().zip(&mut self.second[range.clone()]);
-        for ((value, g), (m, v)) in table[range].iter_mut().zip(gradient).zip(moments) {
+        for ((value, g), (m, v)) in self.table[range].iter_mut().zip(gradient).zip(moments) {
             *value -= update(m, v, *g) * scale;
         }
     }
@@ -125,6 +181,7 @@ fn put(out: &mut Weights, name: String, values: &[f32]) {
 }
 
 /// Updates the moments and gives the step without learning rate and bias correction.
+#[inline(always)]
 fn update(m: &mut f32, v: &mut f32, g: f32) -> f32 {
     *m = BETA1 * *m + (1.0 - BETA1) * g;
     *v = BETA2 * *v + (1.0 - BETA2) * g * g;
@@ -179,7 +236,7 @@ mod tests {
         for step in 0..5 {
             let g = [0.3 * step as f32, -0.1];
             dense.step(&mut vector, &g, 0.01, 0.0);
-            sparse.step(&mut table, 1, &g, 0.01);
+            sparse.rows(&mut table).step(1, &g, 0.01);
         }
         assert_eq!(&table[2..4], &vector[..]);
         assert_eq!((table[0], table[5]), (9.0, 9.0));

@@ -214,6 +214,36 @@ impl Encoder {
         })
     }
 
+    /// The same parameters as leaves of a graph of its own: gradients of all of them are tracked.
+    /// Values are shared, not copied.
+    #[must_use]
+    pub fn track(&self) -> Self {
+        let one = |t: &Tensor<1>| t.clone().inner().autodiff().require_grad();
+        let two = |t: &Tensor<2>| t.clone().inner().autodiff().require_grad();
+        let block = |block: &Block| Block {
+            norm_attention: one(&block.norm_attention),
+            qkv: two(&block.qkv),
+            distance: two(&block.distance),
+            out: two(&block.out),
+            norm_forward: one(&block.norm_forward),
+            up: two(&block.up),
+            up_bias: one(&block.up_bias),
+            down: two(&block.down),
+        };
+        Self {
+            kinds: two(&self.kinds),
+            gaps: two(&self.gaps),
+            blocks: self.blocks.iter().map(block).collect(),
+            read_norm: one(&self.read_norm),
+            read_query: two(&self.read_query),
+            read_key: two(&self.read_key),
+            read_distance: two(&self.read_distance),
+            read_mix: two(&self.read_mix),
+            device: self.device.clone().autodiff(),
+            ..*self
+        }
+    }
+
     /// Every tracked tensor with its name, flattened order of [`tensors`].
     #[must_use]
     pub fn gradients(&self, grads: &burn::tensor::Gradients) -> Vec<(String, Tensor<1>)> {

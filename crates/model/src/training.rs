@@ -8,16 +8,22 @@
 
 mod anchor;
 mod batch;
+mod candidates;
 mod items;
+mod loss;
 mod network;
+mod part;
 mod rerank;
 mod step;
 mod teacher;
+mod wide;
 
 pub use anchor::{Anchor, Importance};
 pub use batch::{Batch, TrainSet, batches, exact_batches};
+pub use candidates::Candidates;
 pub use items::{CodedItems, FloatItems, ItemSource};
+pub use loss::SoftTargets;
 pub use network::{Network, session_vectors};
 pub use rerank::{CANDIDATES, Examples, FEATURES, Fit, ItemFacts, Reranker};
-pub use step::{Candidates, SoftTargets, StepOptions, Stepper};
+pub use step::{StepOptions, Stepper};
 pub use teacher::{Blend, Teacher};

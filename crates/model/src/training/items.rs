@@ -5,7 +5,8 @@ use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::weights::{Tensor, Weights};
 use rand::{Rng, RngExt};
 
-use crate::adam::{Adam, SparseAdam};
+use super::wide::{dot, wide};
+use crate::adam::{Adam, AdamRows, SparseAdam};
 use crate::error::ModelError;
 
 /// Item vectors and biases that can be read and trained.
@@ -16,7 +17,8 @@ pub trait ItemSource: Sync {
     fn push_vector(&self, item: u32, out: &mut Vec<f32>);
     /// The bias of `item`.
     fn bias(&self, item: u32) -> f32;
-    /// One optimiser step. `vectors` holds a gradient of `dim` values an item, `biases` one.
+    /// One optimiser step. `items` ascend, each once; `vectors` holds a gradient of `dim` values an
+    /// item, `biases` one.
     fn step(&mut self, items: &[u32], vectors: &[f32], biases: &[f32], rate: f32);
 }
 
@@ -88,9 +90,10 @@ impl FloatItems {
     }
 }
 
+#[inline(always)]
 fn normalise(row: &mut [f32]) {
-    let norm = row.iter().map(|x| x * x).sum::<f32>().sqrt().max(1e-12);
-    row.iter_mut().for_each(|x| *x /= norm);
+    let scale = 1.0 / dot(row, row).sqrt().max(1e-12);
+    row.iter_mut().for_each(|x| *x *= scale);
 }
 
 impl ItemSource for FloatItems {
@@ -112,20 +115,55 @@ impl ItemSource for FloatItems {
     }
 
     fn step(&mut self, items: &[u32], vectors: &[f32], biases: &[f32], rate: f32) {
-        let mut tangent = vec![0.0; self.dim];
-        for ((&item, g), &gb) in items.iter().zip(vectors.chunks_exact(self.dim)).zip(biases) {
+        let table = self.vector_adam.rows(&mut self.vectors);
+        let offsets = self.bias_adam.rows(&mut self.biases);
+        step_rows(table, offsets, Gradients { dim: self.dim, items, vectors, biases }, rate);
+    }
+}
+
+/// Gradients by vectors and biases of some items.
+#[derive(Clone, Copy)]
+struct Gradients<'a> {
+    dim: usize,
+    items: &'a [u32],
+    vectors: &'a [f32],
+    biases: &'a [f32],
+}
+
+/// Steps on the rows of the items, spread over threads.
+fn step_rows(mut table: AdamRows<'_>, mut offsets: AdamRows<'_>, all: Gradients<'_>, rate: f32) {
+    /// Fewer items are not worth a thread.
+    const FEW: usize = 256;
+    let Gradients { dim, items, vectors, biases } = all;
+    if items.len() > FEW {
+        let middle = items.len() / 2;
+        let row = items[middle] as usize;
+        let (table, offsets) = (table.split_at(row), offsets.split_at(row));
+        let (items, vectors, biases) =
+            (items.split_at(middle), vectors.split_at(middle * dim), biases.split_at(middle));
+        let low = Gradients { dim, items: items.0, vectors: vectors.0, biases: biases.0 };
+        let high = Gradients { dim, items: items.1, vectors: vectors.1, biases: biases.1 };
+        rayon::join(
+            || step_rows(table.0, offsets.0, low, rate),
+            || step_rows(table.1, offsets.1, high, rate),
+        );
+        return;
+    }
+    wide(|| {
+        let mut tangent = vec![0.0; dim];
+        for ((&item, g), &gb) in items.iter().zip(vectors.chunks_exact(dim)).zip(biases) {
             let row = item as usize;
-            let v = &self.vectors[row * self.dim..(row + 1) * self.dim];
+            let v = table.row(row);
             // Vectors stay on the unit sphere: only the tangential part of the gradient counts.
-            let along: f32 = v.iter().zip(g).map(|(a, b)| a * b).sum();
-            for ((t, &gi), &vi) in tangent.iter_mut().zip(g).zip(v) {
+            let along = dot(v, g);
+            for ((t, &gi), &vi) in tangent.iter_mut().zip(g).zip(&*v) {
                 *t = gi - along * vi;
             }
-            self.vector_adam.step(&mut self.vectors, row, &tangent, rate);
-            normalise(&mut self.vectors[row * self.dim..(row + 1) * self.dim]);
-            self.bias_adam.step(&mut self.biases, row, &[gb], rate);
+            table.step(row, &tangent, rate);
+            normalise(table.row(row));
+            offsets.step(row, &[gb], rate);
         }
-    }
+    });
 }
 
 /// Items as codes over trainable centroids.

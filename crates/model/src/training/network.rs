@@ -7,7 +7,6 @@ use rayon::prelude::*;
 
 use super::batch::Batch;
 use super::items::ItemSource;
-use super::step::read;
 use crate::encoder::{self, Encoder, REPEAT, boost_repeats};
 use crate::error::ModelError;
 
@@ -115,4 +114,13 @@ pub fn session_vectors(
     let x = Tensor::<3>::from_data(TensorData::new(vectors, dims), device);
     let all = read(encoder.forward(x.clone(), x, &batch.input))?;
     Ok(batch.rows.iter().flat_map(|&r| all[r * shape.dim..(r + 1) * shape.dim].iter().copied()).collect())
+}
+
+/// The values of a tensor, not copied where the device lets go of them.
+pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<TensorData, ModelError> {
+    tensor.try_into_data_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))
+}
+
+pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
+    tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))
 }

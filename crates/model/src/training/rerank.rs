@@ -14,7 +14,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::step::read;
+use super::network::read;
 use crate::adam::Adam;
 use crate::error::ModelError;
 

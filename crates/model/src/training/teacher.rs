@@ -7,9 +7,9 @@ use rayon::prelude::*;
 
 use super::batch::Batch;
 use super::items::{FloatItems, ItemSource};
+use super::loss::SoftTargets;
 use super::network::Network;
 use super::rerank::{self, CANDIDATES, Candidate, Examples, ItemFacts, Reranker, Situation};
-use super::step::SoftTargets;
 use crate::error::ModelError;
 
 /// How the two opinions are mixed.

@@ -172,7 +172,7 @@ fn simple(
 }
 
 /// Unweighted mean over periods, as the protocol asks; tests are added up.
-fn mean<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Summary {
+pub(crate) fn mean<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Summary {
     let mut out = Summary::default();
     let mut n = 0.0;
     for s in summaries {

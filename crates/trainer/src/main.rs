@@ -14,6 +14,7 @@ use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 use onshelf_trainer::{evaluate, export, inspect, replay, stop, student, teacher};
 
+mod benchmark_args;
 mod prepare_args;
 mod simulate_args;
 
@@ -45,6 +46,8 @@ enum Command {
     Distill(DistillArgs),
     /// Metrics of a model and of simple methods beside it, on later periods.
     Evaluate(EvaluateArgs),
+    /// Rerun a published protocol with baselines, and write its tables and plots.
+    Benchmark(benchmark_args::BenchmarkArgs),
     /// Publish a student as a signed model version.
     Export(ExportArgs),
     /// Say what is in a data set, teacher, student, model version or weights file.
@@ -285,6 +288,10 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
         Command::Update(args) => run_update(cli, args, progress),
         Command::Distill(args) => distill(cli, args, progress),
         Command::Evaluate(args) => run_evaluate(cli, args, progress),
+        Command::Benchmark(args) => {
+            let report = args.run(progress)?;
+            print(cli.json, &report, &report.to_markdown())
+        }
         Command::Export(args) => {
             let created = created()?;
             let done = export::export(&args.data, &args.student, &args.key, &args.name, created, &args.out)?;

@@ -80,6 +80,29 @@ pub struct TrainOptions {
     pub validation: f64,
 }
 
+impl Default for TrainOptions {
+    fn default() -> Self {
+        Self {
+            seed: 1,
+            last_period: 0,
+            passes: 7,
+            dim: 96,
+            blocks: 2,
+            heads: 2,
+            max_len: 20,
+            temperature: 0.07,
+            positions: 0,
+            negatives: 1024,
+            rate: 1e-3,
+            item_rate: 2e-2,
+            decay: 0.01,
+            dropout: 0.4,
+            half_life: 0.0,
+            validation: 0.05,
+        }
+    }
+}
+
 /// What a teacher says of itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TeacherInfo {
@@ -129,6 +152,8 @@ pub struct UpdateRecord {
     pub strategy: String,
     /// SHA-256 of the network before.
     pub parent: String,
+    /// The factor on the learning rates of the first training.
+    pub scale: f32,
     /// Processor seconds.
     pub cpu_seconds: f64,
 }

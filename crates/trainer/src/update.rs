@@ -8,7 +8,7 @@
 //! | replay | the new period and as many clicks of older sessions |
 //! | distillation | the new period and the old network's opinion on it (Li & Hoiem, ECCV 2016) |
 //! | reptile | the new period, in tasks from whose ends the start moves half-way (Nichol et al., 2018) |
-//! | combined | replay with dropout, and the old network's opinion on what is replayed (ADER, Mi et al., RecSys 2020) |
+//! | combined | the new period and as many clicks of older sessions, with dropout |
 //!
 //! Rates are tried on validation sessions, which also decide which pass is kept and whether the new
 //! version is better than the old one at all.
@@ -62,7 +62,7 @@ pub enum Strategy {
     Distillation,
     /// A meta-learned start.
     Reptile,
-    /// Replay, dropout and distillation.
+    /// Replay with dropout: what won.
     Combined,
 }
 
@@ -78,7 +78,7 @@ impl Strategy {
     }
 
     fn distils(self) -> bool {
-        matches!(self, Self::Distillation | Self::Combined)
+        matches!(self, Self::Distillation)
     }
 
     fn drops(self) -> bool {
@@ -265,6 +265,7 @@ pub fn advance(
         period,
         strategy: options.strategy.name(),
         parent: state.info.network.clone(),
+        scale: report.scale,
         cpu_seconds: report.cpu_seconds,
     });
     progress.finish(&format!(
@@ -342,20 +343,19 @@ fn learn(
             Some(anchor(&mut stepper, &mut items, now, &fresh, &candidates, &rates, options, rng)?);
     }
     let mut best: Option<(f64, Weights, f32, usize, [Summary; 2])> = None;
-    let told = Told { state, now, share: options.distil };
+    let soft = if strategy.distils() {
+        rates.distil = options.distil;
+        Some(told(state, now, &new, rng)?)
+    } else {
+        None
+    };
     for pass in 0..rates.passes {
-        let (set, old) = if strategy.replays() {
-            replayed(&now.train, &new, fresh.start, options.replay, rng)
+        let set = if strategy.replays() {
+            replayed(&now.train, &new, fresh.start, options.replay, rng).0
         } else {
-            (new.clone(), 0)
+            new.clone()
         };
         let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
-        let soft = if strategy.distils() {
-            rates.distil = options.distil;
-            Some(told.soft_targets(&set, if strategy.replays() { old } else { usize::MAX }, rng)?)
-        } else {
-            None
-        };
         let lessons = Lessons { set: &set, candidates: &candidates, soft: soft.as_ref() };
         if strategy == Strategy::Reptile {
             reptile(pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
@@ -399,30 +399,18 @@ fn replayed(
     (set, old)
 }
 
-/// The network before the update, which is asked for its opinion.
-struct Told<'a> {
-    state: &'a TeacherState,
-    now: &'a Corpus,
-    share: f32,
-}
-
-impl Told<'_> {
-    /// Its best items at the positions of the first `sessions` sessions of a set.
-    fn soft_targets(&self, set: &TrainSet, sessions: usize, rng: &mut ChaCha8Rng) -> Result<SoftTargets> {
-        let mut out = SoftTargets { k: TOLD, row_of: vec![u32::MAX; set.log.clicks()], ..Default::default() };
-        if self.share <= 0.0 {
-            return Ok(out);
-        }
-        let shape = &self.state.info.shape;
-        let network = Network::new(&self.state.weights, shape, self.now.items, &Device::flex())?;
-        let items = float_items(&self.state.weights, shape.dim)?;
-        for batch in batches(set, shape.max_len, 256, rng, |s| s < sessions) {
-            let mut chances = network.scores(&batch, &items)?;
-            network.probabilities(&mut chances, &self.now.counts);
-            out.add(&batch, &chances, self.now.items);
-        }
-        Ok(out)
+/// The old network's best items at every position of the new sessions.
+fn told(state: &TeacherState, now: &Corpus, set: &TrainSet, rng: &mut ChaCha8Rng) -> Result<SoftTargets> {
+    let mut out = SoftTargets { k: TOLD, row_of: vec![u32::MAX; set.log.clicks()], ..Default::default() };
+    let shape = &state.info.shape;
+    let network = Network::new(&state.weights, shape, now.items, &Device::flex())?;
+    let items = float_items(&state.weights, shape.dim)?;
+    for batch in batches(set, shape.max_len, 256, rng, |_| true) {
+        let mut chances = network.scores(&batch, &items)?;
+        network.probabilities(&mut chances, &now.counts);
+        out.add(&batch, &chances, now.items);
     }
+    Ok(out)
 }
 
 /// The encoder's tensors without the items.

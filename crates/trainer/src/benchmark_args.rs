@@ -1,0 +1,97 @@
+//! Options of `onshelf benchmark`.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use onshelf_trainer::benchmark::{self, BenchmarkOptions, Report};
+use onshelf_trainer::dataset::Dataset;
+use onshelf_trainer::prepare::{self, PrepareOptions};
+use onshelf_trainer::progress::Progress;
+use onshelf_trainer::teacher::TrainOptions;
+use onshelf_trainer::update::Strategy;
+
+/// A published protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Protocol {
+    /// Periods: test on each, then learn it (ADER, Mi et al., RecSys 2020).
+    DigineticaPeriods,
+}
+
+#[derive(Args)]
+pub(crate) struct BenchmarkArgs {
+    /// The protocol.
+    #[arg(value_enum)]
+    protocol: Protocol,
+    /// The raw data in the protocol's layout; prepared into OUT/data.
+    #[arg(long, required_unless_present = "data")]
+    input: Option<PathBuf>,
+    /// Folder of a data set that is prepared already.
+    #[arg(long, conflicts_with = "input")]
+    data: Option<PathBuf>,
+    /// Folder for results, states and the report; a run goes on from what is there.
+    #[arg(long)]
+    out: PathBuf,
+    /// Seeds, comma-separated: all of them for `combined`, the first for the rest.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 2, 3])]
+    seeds: Vec<u64>,
+    /// Strategies, comma-separated [default: all].
+    #[arg(long, value_delimiter = ',')]
+    strategies: Vec<Strategy>,
+    /// Periods at which a network is trained from nothing [default: every fourth].
+    #[arg(long, value_delimiter = ',')]
+    joint: Option<Vec<u32>>,
+    /// A smoke run: the first three periods, a small network, one seed.
+    #[arg(long)]
+    quick: bool,
+}
+
+impl BenchmarkArgs {
+    pub(crate) fn run(&self, progress: &dyn Progress) -> Result<Report> {
+        let Protocol::DigineticaPeriods = self.protocol;
+        let data = match (&self.data, &self.input) {
+            (Some(data), _) => data.clone(),
+            (None, input) => {
+                let data = self.out.join("data");
+                if !data.join("dataset.json").exists() {
+                    let input = input.clone().unwrap_or_default();
+                    prepare::run(&PrepareOptions::new(&input, &data), progress)?;
+                }
+                data
+            }
+        };
+        let mut train = TrainOptions::default();
+        let mut strategies = self.strategies.clone();
+        if strategies.is_empty() {
+            strategies = Strategy::value_variants().to_vec();
+            // What the others are compared with comes first.
+            strategies.sort_by_key(|&s| s != Strategy::Combined);
+        }
+        let mut seeds = self.seeds.clone();
+        let mut passes = 3;
+        let (mut last, mut stride) = (None, 1);
+        if self.quick {
+            (train.dim, train.blocks, train.passes, passes) = (32, 1, 2, 1);
+            seeds.truncate(1);
+            last = Dataset::info(&data)?.periods.get(2).map(|p| p.period);
+            stride = 4;
+        }
+        let joint =
+            self.joint.clone().unwrap_or_else(|| if self.quick { vec![2] } else { vec![4, 8, 12, 16] });
+        let one = seeds[..seeds.len().min(1)].to_vec();
+        let options = BenchmarkOptions {
+            data,
+            out: self.out.clone(),
+            strategies: strategies
+                .into_iter()
+                .map(|s| (s, if s == Strategy::Combined { seeds.clone() } else { one.clone() }))
+                .collect(),
+            joint: (joint, one.clone()),
+            train,
+            passes,
+            stride,
+            last,
+        };
+        benchmark::run(&options, progress)
+    }
+}

@@ -7,6 +7,7 @@ use super::batch::Batch;
 use super::items::FloatItems;
 use super::loss::SoftTargets;
 use super::network::Network;
+use super::wide::{exp_below, largest, wide};
 use crate::error::ModelError;
 
 /// How the two opinions are mixed.
@@ -87,22 +88,21 @@ impl Teacher {
 
 /// Replaces logits by mixed probabilities.
 fn mix(logits: &mut [f32], votes: &[f32], blend: Blend) {
-    let top = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut sum = 0.0;
-    for s in logits.iter_mut() {
-        *s = (*s - top).exp();
-        sum += *s;
-    }
+    let sum = wide(|| {
+        let top = largest(logits);
+        exp_below(logits, top)
+    });
     let power = |v: f32| if blend.sharpness == 1.0 { v } else { v.powf(blend.sharpness) };
-    let total: f32 = votes.iter().filter(|&&v| v > 0.0).map(|&v| power(v)).sum();
+    // A few hundred of all items have votes.
+    let voted: Vec<(usize, f32)> =
+        votes.iter().enumerate().filter(|v| *v.1 > 0.0).map(|(at, &v)| (at, power(v))).collect();
+    let total: f32 = voted.iter().map(|v| v.1).sum();
     // Where no session votes, the network speaks alone.
     let network = if total > 0.0 { blend.network } else { 1.0 };
     let (a, b) = (network / sum, (1.0 - network) / total.max(1e-12));
-    for (s, &v) in logits.iter_mut().zip(votes) {
-        *s *= a;
-        if v > 0.0 {
-            *s += b * power(v);
-        }
+    wide(|| logits.iter_mut().for_each(|s| *s *= a));
+    for (at, v) in voted {
+        logits[at] += b * v;
     }
 }
 

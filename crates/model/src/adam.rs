@@ -109,6 +109,11 @@ impl SparseAdam {
         })
     }
 
+    /// One step on row `row` of `table`.
+    pub fn step(&mut self, table: &mut [f32], row: usize, gradient: &[f32], rate: f32) {
+        self.rows(table).step(row, gradient, rate);
+    }
+
     /// All rows of `table`, which must have as many, to step on.
     pub fn rows<'a>(&'a mut self, table: &'a mut [f32]) -> AdamRows<'a> {
         AdamRows {
@@ -236,7 +241,7 @@ mod tests {
         for step in 0..5 {
             let g = [0.3 * step as f32, -0.1];
             dense.step(&mut vector, &g, 0.01, 0.0);
-            sparse.rows(&mut table).step(1, &g, 0.01);
+            sparse.step(&mut table, 1, &g, 0.01);
         }
         assert_eq!(&table[2..4], &vector[..]);
         assert_eq!((table[0], table[5]), (9.0, 9.0));

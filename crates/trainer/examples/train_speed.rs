@@ -27,6 +27,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Times training steps on a data set. Defaults are those of `onshelf train`.
 #[derive(Parser)]
+#[command(args_override_self = true)]
 struct Args {
     /// Folder that `onshelf prepare` wrote.
     #[arg(long)]

@@ -7,15 +7,18 @@ use rayon::prelude::*;
 
 use super::batch::Batch;
 use super::items::ItemSource;
+use super::wide::wide;
 use crate::encoder::{self, Encoder, REPEAT, boost_repeats};
 use crate::error::ModelError;
 
-/// Encoder, item vectors `[items + 1, dim]` and biases `[items + 1]` in evaluation mode.
+/// Encoder, item vectors and biases in evaluation mode.
 pub struct Network {
     shape: StudentShape,
     encoder: Encoder,
     device: Device,
+    /// Without the padding's row, `[items, dim]`.
     table: Tensor<2>,
+    /// Without the padding's.
     biases: Vec<f32>,
     repeat: Vec<f32>,
 }
@@ -33,14 +36,16 @@ impl Network {
     ) -> Result<Self, ModelError> {
         let vectors = weights.get("items.vectors", &[items + 1, shape.dim])?;
         let biases = weights.get("items.biases", &[items + 1])?;
-        let table =
-            Tensor::from_data(TensorData::new(vectors.values.clone(), [items + 1, shape.dim]), device);
+        let table = Tensor::from_data(
+            TensorData::new(vectors.values[shape.dim..].to_vec(), [items, shape.dim]),
+            device,
+        );
         Ok(Self {
             shape: shape.clone(),
             encoder: Encoder::new(weights, shape, device, false)?,
             device: device.clone(),
             table,
-            biases: biases.values.clone(),
+            biases: biases.values[1..].to_vec(),
             repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
         })
     }
@@ -60,7 +65,7 @@ impl Network {
     /// Number of items.
     #[must_use]
     pub fn items(&self) -> usize {
-        self.biases.len() - 1
+        self.biases.len()
     }
 
     /// Logits of every item at every predicted position of a batch: `[rows, items]`, item 1 first.
@@ -71,14 +76,19 @@ impl Network {
         let sessions = session_vectors(&self.encoder, batch, items, &self.shape, &self.device)?;
         let p = batch.rows.len();
         let sessions = Tensor::<2>::from_data(TensorData::new(sessions, [p, self.shape.dim]), &self.device);
-        let raw = read(sessions.matmul(self.table.clone().transpose()))?;
-        let width = self.biases.len();
-        let mut out = Vec::with_capacity(p * (width - 1));
-        for (row, &at) in raw.chunks_exact(width).zip(&batch.rows) {
-            let start = out.len();
-            out.extend(row[1..].iter().zip(&self.biases[1..]).map(|(s, b)| s / self.shape.temperature + b));
-            boost_repeats(&mut out[start..], batch.prefix(at), &self.repeat);
-        }
+        let raw = values(sessions.matmul(self.table.clone().transpose()))?;
+        let (raw, width) = (slice(&raw)?, self.biases.len());
+        let scale = 1.0 / self.shape.temperature;
+        let mut out = vec![0.0; p * width];
+        let rows = out.par_chunks_exact_mut(width).zip(raw.par_chunks_exact(width)).zip(&batch.rows);
+        rows.for_each(|((row, raw), &at)| {
+            wide(|| {
+                for ((score, s), b) in row.iter_mut().zip(raw).zip(&self.biases) {
+                    *score = s * scale + b;
+                }
+            });
+            boost_repeats(row, batch.prefix(at), &self.repeat);
+        });
         Ok(out)
     }
 }
@@ -112,7 +122,8 @@ pub fn session_vectors(
     batch.items.iter().for_each(|&i| items.push_vector(i, &mut vectors));
     let dims = [batch.input.sessions, batch.input.length, shape.dim];
     let x = Tensor::<3>::from_data(TensorData::new(vectors, dims), device);
-    let all = read(encoder.forward(x.clone(), x, &batch.input))?;
+    let all = values(encoder.forward(x.clone(), x, &batch.input))?;
+    let all = slice(&all)?;
     Ok(batch.rows.iter().flat_map(|&r| all[r * shape.dim..(r + 1) * shape.dim].iter().copied()).collect())
 }
 
@@ -123,4 +134,9 @@ pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<TensorData, Mo
 
 pub(super) fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
     tensor.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))
+}
+
+/// The values of a tensor's data, without a copy.
+pub(super) fn slice(data: &TensorData) -> Result<&[f32], ModelError> {
+    data.as_slice().map_err(|e| ModelError::Device(e.to_string()))
 }

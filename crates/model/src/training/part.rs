@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use super::batch::Batch;
 use super::items::ItemSource;
 use super::loss::{Loss, LossOut};
-use super::network::values;
+use super::network::{slice, values};
 use crate::encoder::{Encoder, SessionBatch};
 use crate::error::ModelError;
 
@@ -143,11 +143,6 @@ fn dropout_mask(n: usize, dropout: f32, rng: &mut ChaCha8Rng) -> Vec<f32> {
     rng.fill_bytes(&mut bytes);
     let draw = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]);
     bytes.chunks_exact(2).map(|b| if draw(b) < limit { 0.0 } else { kept }).collect()
-}
-
-/// The values of a tensor's data, without a copy.
-pub(super) fn slice(data: &TensorData) -> Result<&[f32], ModelError> {
-    data.as_slice().map_err(|e| ModelError::Device(e.to_string()))
 }
 
 fn slice_mut(data: &mut TensorData) -> Result<&mut [f32], ModelError> {

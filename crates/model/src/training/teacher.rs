@@ -10,6 +10,7 @@ use super::items::{FloatItems, ItemSource};
 use super::loss::SoftTargets;
 use super::network::Network;
 use super::rerank::{self, CANDIDATES, Candidate, Examples, ItemFacts, Reranker, Situation};
+use super::wide::{exp, largest, wide};
 use crate::error::ModelError;
 
 /// How the two opinions are mixed.
@@ -222,19 +223,24 @@ impl Teacher {
 
 /// Logits to probabilities; gives their entropy in nats.
 pub(super) fn softmax(row: &mut [f32]) -> f32 {
-    let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let (mut sum, mut weighted) = (0.0, 0.0);
-    for s in row.iter_mut() {
-        let x = *s - top;
-        *s = x.exp();
-        sum += *s;
-        // An item that is ruled out has no part in it: 0 · ∞ is not a number.
-        if *s > 0.0 {
-            weighted += *s * x;
+    const LANES: usize = 16;
+    wide(|| {
+        let top = largest(row);
+        let (mut sums, mut weighted) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        for part in row.chunks_mut(LANES) {
+            for ((s, sum), w) in part.iter_mut().zip(&mut sums).zip(&mut weighted) {
+                // An item that is ruled out has no part in it: 0 · ∞ is not a number.
+                let x = (*s - top).max(-100.0);
+                *s = exp(x);
+                *sum += *s;
+                *w += *s * x;
+            }
         }
-    }
-    row.iter_mut().for_each(|s| *s /= sum);
-    sum.ln() - weighted / sum
+        let (sum, weighted) = (sums.iter().sum::<f32>(), weighted.iter().sum::<f32>());
+        let scale = 1.0 / sum;
+        row.iter_mut().for_each(|s| *s *= scale);
+        sum.ln() - weighted / sum
+    })
 }
 
 /// Votes to shares; gives the largest and how many items have one.

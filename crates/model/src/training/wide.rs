@@ -52,6 +52,20 @@ pub(super) fn scale_and_add(row: &mut [f32], scale: f32, offset: &[f32]) -> f32 
     top.into_iter().fold(f32::NEG_INFINITY, f32::max)
 }
 
+/// The largest element.
+#[inline(always)]
+pub(super) fn largest(row: &[f32]) -> f32 {
+    let mut top = [f32::NEG_INFINITY; LANES];
+    let rows = row.chunks_exact(LANES);
+    let rest = rows.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for xs in rows {
+        for (x, top) in xs.iter().zip(&mut top) {
+            *top = if *x > *top { *x } else { *top };
+        }
+    }
+    top.into_iter().fold(rest, f32::max)
+}
+
 /// Replaces every `x` by `e^(x - top)`; gives their sum.
 #[inline(always)]
 pub(super) fn exp_below(row: &mut [f32], top: f32) -> f32 {
@@ -107,6 +121,7 @@ mod tests {
             let logits: Vec<f32> = row.iter().zip(&offset).map(|(x, o)| x * 0.5 + o).collect();
             let top = wide(|| scale_and_add(&mut row, 0.5, &offset));
             assert_eq!(row, logits);
+            assert_eq!(top, wide(|| largest(&row)));
             assert_eq!(top, logits.iter().copied().fold(f32::NEG_INFINITY, f32::max));
             let sum = wide(|| exp_below(&mut row, top));
             let expected: f32 = logits.iter().map(|x| (x - top).exp()).sum();

@@ -4,6 +4,7 @@
 //! the last teacher of every chain in `state/`, so that an interrupted run goes on where it was.
 
 mod chain;
+pub mod leave_one_out;
 mod report;
 mod simple;
 

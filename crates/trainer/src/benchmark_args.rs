@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use onshelf_trainer::benchmark::{self, BenchmarkOptions, Report};
+use onshelf_trainer::benchmark::{self, BenchmarkOptions, leave_one_out};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Progress;
@@ -16,6 +16,8 @@ use onshelf_trainer::update::Strategy;
 pub(crate) enum Protocol {
     /// Periods: test on each, then learn it (ADER, Mi et al., RecSys 2020).
     DigineticaPeriods,
+    /// Each user's last item is the test (SASRec, Kang & McAuley, ICDM 2018).
+    Beauty,
 }
 
 #[derive(Args)]
@@ -41,14 +43,19 @@ pub(crate) struct BenchmarkArgs {
     /// Periods at which a network is trained from nothing [default: every fourth].
     #[arg(long, value_delimiter = ',')]
     joint: Option<Vec<u32>>,
+    /// Passes of a training from nothing [default: by protocol].
+    #[arg(long)]
+    passes: Option<usize>,
+    /// Dropout on item vectors (0-1) [default: by protocol].
+    #[arg(long)]
+    dropout: Option<f32>,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
 }
 
 impl BenchmarkArgs {
-    pub(crate) fn run(&self, progress: &dyn Progress) -> Result<Report> {
-        let Protocol::DigineticaPeriods = self.protocol;
+    pub(crate) fn run(&self, progress: &dyn Progress) -> Result<(serde_json::Value, String)> {
         let data = match (&self.data, &self.input) {
             (Some(data), _) => data.clone(),
             (None, input) => {
@@ -61,6 +68,18 @@ impl BenchmarkArgs {
             }
         };
         let mut train = TrainOptions::default();
+        if self.protocol == Protocol::Beauty {
+            (train.max_len, train.validation) = (50, 0.0);
+            train.seed = self.seeds.first().copied().unwrap_or(1);
+            train.passes = self.passes.unwrap_or(20);
+            train.dropout = self.dropout.unwrap_or(0.5);
+            if self.quick {
+                (train.dim, train.blocks, train.passes) = (32, 1, 2);
+            }
+            let done = leave_one_out::run(&data, &self.out, &train, progress)?;
+            let text = done.to_markdown();
+            return Ok((serde_json::to_value(done)?, text));
+        }
         let mut strategies = self.strategies.clone();
         if strategies.is_empty() {
             strategies = Strategy::value_variants().to_vec();
@@ -92,6 +111,7 @@ impl BenchmarkArgs {
             stride,
             last,
         };
-        benchmark::run(&options, progress)
+        let report = benchmark::run(&options, progress)?;
+        Ok((serde_json::to_value(&report)?, report.to_markdown()))
     }
 }

@@ -84,6 +84,13 @@ impl Corpus {
         Ok(out)
     }
 
+    /// Sessions that were chosen elsewhere, as one period without validation.
+    #[must_use]
+    pub fn of(train: TrainSet, items: usize) -> Self {
+        let counts = train.log.counts(items);
+        Self { train, validation: empty_set(), counts, items, starts: vec![(0, 0)], stride: 0 }
+    }
+
     /// The held-out sessions of an earlier period, as far as `known` says that their items were known.
     #[must_use]
     pub fn held_out(&self, data: &Dataset, period: u32, known: &[u32]) -> TrainSet {

@@ -289,8 +289,8 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
         Command::Distill(args) => distill(cli, args, progress),
         Command::Evaluate(args) => run_evaluate(cli, args, progress),
         Command::Benchmark(args) => {
-            let report = args.run(progress)?;
-            print(cli.json, &report, &report.to_markdown())
+            let (report, text) = args.run(progress)?;
+            print(cli.json, &report, &text)
         }
         Command::Export(args) => {
             let created = created()?;

@@ -38,9 +38,9 @@ use crate::teacher::{
 };
 
 /// Held-out positions of earlier periods that tell what was forgotten.
-const MEMORY: usize = 4000;
+const MEMORY: usize = 3000;
 /// Predictions for the new period that the reranker is fitted on.
-const RERANKED: usize = 12_000;
+const RERANKED: usize = 8000;
 /// The old network's items kept at each position.
 const TOLD: usize = 20;
 /// Tasks of a pass of Reptile.

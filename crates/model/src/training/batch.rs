@@ -61,6 +61,24 @@ impl std::fmt::Debug for Batch {
 }
 
 impl Batch {
+    /// Keeps only the last prediction of every session.
+    pub fn keep_last(&mut self) {
+        let last: Vec<bool> =
+            (0..self.rows.len()).map(|p| self.sessions.get(p + 1) != Some(&self.sessions[p])).collect();
+        fn keep<T>(values: &mut Vec<T>, last: &[bool]) {
+            let mut at = 0;
+            values.retain(|_| {
+                at += 1;
+                last[at - 1]
+            });
+        }
+        keep(&mut self.rows, &last);
+        keep(&mut self.targets, &last);
+        keep(&mut self.weights, &last);
+        keep(&mut self.positions, &last);
+        keep(&mut self.sessions, &last);
+    }
+
     /// The clicks up to and with a flattened row.
     #[must_use]
     pub fn prefix(&self, row: usize) -> &[u32] {

@@ -11,6 +11,7 @@ pub mod prepare;
 pub mod progress;
 pub mod replay;
 pub mod simulate;
+mod spill;
 pub mod stop;
 pub mod student;
 pub mod teacher;

@@ -10,8 +10,8 @@ use super::collect::Collected;
 use super::events::Placed;
 use super::rare::Limits;
 use super::sessions::Making;
-use super::spill::{Sorted, Sorter};
 use super::{PrepareOptions, Source};
+use crate::spill::{Sorted, Sorter};
 
 const DAY_MS: i64 = 86_400_000;
 const MINUTE_MS: i64 = 60_000;

@@ -13,8 +13,8 @@ use super::event_kind;
 use super::events::{Event, NO_DWELL, NO_ITEM};
 use super::input::LogFile;
 use super::quarantine::Quarantine;
-use super::spill::{Sorted, Sorter};
 use super::time::{TimeUnit, is_plausible};
+use crate::spill::{Sorted, Sorter};
 use crate::stop;
 
 /// Why a row cannot be used. The names stand in reports and in `quarantine.tsv`.

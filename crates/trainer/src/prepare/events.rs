@@ -2,7 +2,7 @@
 
 use onshelf_core::event::{Click, EventKind};
 
-use super::spill::{Record, take};
+use crate::spill::{Record, take};
 
 /// Stands for the item of an event that names none.
 pub(super) const NO_ITEM: u32 = u32::MAX;

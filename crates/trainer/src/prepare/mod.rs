@@ -10,7 +10,7 @@
 //! stays in memory besides is the items, one session, and the buffers.
 //!
 //! The data set is replaced only when all of the new one is ready, so an interrupted run leaves an
-//! older one as it was (and at most `.prepare.tmp` and files with names like `.quarantine.tsv.tmp`
+//! older one as it was (and at most `.onshelf.tmp` and files with names like `.quarantine.tsv.tmp`
 //! when it was killed, which the next run replaces).
 
 mod arrange;
@@ -29,7 +29,6 @@ mod recbole;
 mod report;
 mod sequences;
 mod sessions;
-mod spill;
 mod store;
 mod time;
 
@@ -43,6 +42,7 @@ use onshelf_core::quality::Rules;
 
 use crate::dataset::{DatasetWriter, Origin, Shape, Written};
 use crate::progress::Progress;
+use crate::spill::Spill;
 use crate::stop::Stopped;
 
 use arrange::Arranged;
@@ -54,7 +54,6 @@ pub use layout::Layout;
 use quarantine::Quarantine;
 use report::Shapes;
 pub use report::{LengthQuantiles, QualityReport, RuleReport};
-use spill::Spill;
 pub use time::TimeUnit;
 
 /// [`PrepareOptions::memory`] by default: most logs fit, and a laptop has it to spare.

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use super::events::Event;
 use super::sessions::Making;
-use super::spill::Sorted;
+use crate::spill::Sorted;
 
 /// Which items are dropped, found in rounds: each round drops the items that are rare by then, and
 /// after them the sessions that are short by then. A session's fate follows from the rounds of its

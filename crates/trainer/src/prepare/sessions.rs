@@ -6,7 +6,7 @@ use anyhow::Result;
 use onshelf_core::quality::{Counts, Gate, Reason, Rules};
 
 use super::events::{Event, NO_ITEM};
-use super::spill::Sorted;
+use crate::spill::Sorted;
 
 /// How sessions are made of a sorted log.
 #[derive(Debug, Clone, Copy)]
@@ -119,8 +119,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::events::NO_DWELL;
-    use super::super::spill::Spill;
     use super::*;
+    use crate::spill::Spill;
 
     fn event(time: i64, item: u32, dwell: Option<u32>, seq: u64) -> Event {
         let kind = if item == 0 { EventKind::Search } else { EventKind::ViewItem };

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::super::spill::FOLDER;
 use super::*;
+use crate::spill::FOLDER;
 
 /// The four files of a data set.
 fn files(folder: &Path) -> [Vec<u8>; 4] {

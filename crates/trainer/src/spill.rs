@@ -13,14 +13,14 @@ use crate::files::cannot_write;
 use crate::stop;
 
 /// The folder within the output; a killed run may leave it, and the next one removes it.
-pub(super) const FOLDER: &str = ".prepare.tmp";
+pub(crate) const FOLDER: &str = ".onshelf.tmp";
 
 /// Runs that are merged at once. Each needs an open file and a buffer.
 const FAN_IN: usize = 64;
 const BUFFER: usize = 1 << 17;
 
 /// What a [`Sorter`] sorts: a few numbers, of the same width in every record.
-pub(super) trait Record: Copy + Ord {
+pub(crate) trait Record: Copy + Ord {
     /// Appends the record's bytes.
     fn encode(&self, out: &mut Vec<u8>);
     /// Takes a record's bytes from the front; `None` when there are too few.
@@ -30,7 +30,7 @@ pub(super) trait Record: Copy + Ord {
 }
 
 /// Takes a number's bytes from the front.
-pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
     let (number, rest) = bytes.split_first_chunk()?;
     *bytes = rest;
     Some(*number)
@@ -38,13 +38,13 @@ pub(super) fn take<const N: usize>(bytes: &mut &[u8]) -> Option<[u8; N]> {
 
 /// The temporary folder; it goes when this does.
 #[derive(Debug)]
-pub(super) struct Spill {
+pub(crate) struct Spill {
     folder: PathBuf,
 }
 
 impl Spill {
     /// An empty folder within the output.
-    pub(super) fn create(output: &Path) -> Result<Self> {
+    pub(crate) fn create(output: &Path) -> Result<Self> {
         let folder = output.join(FOLDER);
         if folder.exists() {
             fs::remove_dir_all(&folder).with_context(|| cannot_write(&folder))?;
@@ -53,8 +53,13 @@ impl Spill {
         Ok(Self { folder })
     }
 
+    /// A path in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
     /// A sorter that keeps at most so many bytes of records in memory, and the rest here.
-    pub(super) fn sorter<R: Record>(&self, name: &'static str, memory: usize) -> Sorter<R> {
+    pub(crate) fn sorter<R: Record>(&self, name: &'static str, memory: usize) -> Sorter<R> {
         let limit = (memory / size_of::<R>()).max(2);
         Sorter { folder: self.folder.clone(), name, limit, buffer: Vec::new(), runs: Vec::new(), made: 0 }
     }
@@ -67,7 +72,7 @@ impl Drop for Spill {
 }
 
 /// Takes records in any order.
-pub(super) struct Sorter<R> {
+pub(crate) struct Sorter<R> {
     folder: PathBuf,
     name: &'static str,
     /// Records in memory, at most.
@@ -79,7 +84,12 @@ pub(super) struct Sorter<R> {
 }
 
 impl<R: Record> Sorter<R> {
-    pub(super) fn push(&mut self, record: R) -> Result<()> {
+    /// Takes the next record.
+    ///
+    /// # Errors
+    ///
+    /// When a run cannot be written, or somebody asked to stop.
+    pub(crate) fn push(&mut self, record: R) -> Result<()> {
         if self.buffer.len() == self.limit {
             self.spill()?;
         }
@@ -88,7 +98,7 @@ impl<R: Record> Sorter<R> {
     }
 
     /// The records in order. Those of a small log never leave memory.
-    pub(super) fn finish(mut self) -> Result<Sorted<R>> {
+    pub(crate) fn finish(mut self) -> Result<Sorted<R>> {
         if self.runs.is_empty() {
             self.buffer.sort_unstable();
             return Ok(Sorted { buffer: self.buffer, runs: Vec::new() });
@@ -147,14 +157,14 @@ impl Drop for Run {
 }
 
 /// Sorted records, which can be read more than once.
-pub(super) struct Sorted<R> {
+pub(crate) struct Sorted<R> {
     buffer: Vec<R>,
     runs: Vec<Run>,
 }
 
 impl<R: Record> Sorted<R> {
     /// The records in order.
-    pub(super) fn iter(&self) -> Result<Merge<'_, R>> {
+    pub(crate) fn iter(&self) -> Result<Merge<'_, R>> {
         let mut readers = Vec::with_capacity(self.runs.len());
         let mut heads = BinaryHeap::with_capacity(self.runs.len());
         for (at, run) in self.runs.iter().enumerate() {
@@ -192,7 +202,7 @@ impl Reader<'_> {
 }
 
 /// All records in order.
-pub(super) struct Merge<'a, R> {
+pub(crate) struct Merge<'a, R> {
     buffer: std::slice::Iter<'a, R>,
     readers: Vec<Reader<'a>>,
     /// The next record of each run.

@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod export;
 pub mod files;
 pub mod inspect;
+pub mod memory;
 pub mod prepare;
 pub mod progress;
 pub mod replay;

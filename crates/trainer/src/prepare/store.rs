@@ -55,11 +55,14 @@ impl Remote {
             }
             "s3" | "s3a" => {
                 let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
-                Self::in_store(s3(bucket)?, &format!("{scheme}://{bucket}"), path)
+                Self::in_store(
+                    s3(bucket).with_context(|| url.to_owned())?,
+                    &format!("{scheme}://{bucket}"),
+                    path,
+                )
             }
             _ => bail!("{url}: known are files and folders of this machine, file:// and s3://"),
         }
-        .with_context(|| url.to_owned())
     }
 
     /// Looks at a path, percent-encoded as in an address, of a store.

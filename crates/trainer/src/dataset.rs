@@ -26,6 +26,7 @@ use sha2::{Digest, Sha256};
 use crate::prepare::QualityReport;
 
 pub use sessions::Sessions;
+use writer::PeriodCounts;
 pub use writer::{DatasetWriter, Shape, Written};
 
 /// The newest format this version reads, and the one it writes.
@@ -155,6 +156,17 @@ impl Dataset {
             writer.push(sessions.period(i), sessions.session(i), sessions.kinds(i), times)?;
         }
         writer.finish()?.commit(self.origin.clone())
+    }
+
+    /// The periods that have sessions, ascending, with their counts.
+    #[must_use]
+    pub fn periods(&self) -> Vec<PeriodInfo> {
+        let sessions = &self.sessions;
+        let mut counts = PeriodCounts::new(self.catalogue.len());
+        for i in 0..sessions.len() {
+            counts.push(sessions.period(i), sessions.session(i), sessions.times(i).unwrap_or_default());
+        }
+        counts.periods
     }
 }
 

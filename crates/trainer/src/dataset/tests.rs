@@ -20,16 +20,6 @@ fn sample(has_times: bool) -> Dataset {
     }
 }
 
-/// The periods as they are counted while a data set is written.
-fn counted(data: &Dataset) -> Vec<PeriodInfo> {
-    let mut counts = writer::PeriodCounts::new(data.catalogue.len());
-    let sessions = &data.sessions;
-    for i in 0..sessions.len() {
-        counts.push(sessions.period(i), sessions.session(i), sessions.times(i).unwrap_or_default()).unwrap();
-    }
-    counts.periods
-}
-
 #[test]
 fn what_is_streamed_is_what_safetensors_would_write() {
     for has_times in [true, false] {
@@ -65,7 +55,7 @@ fn what_is_saved_is_loaded() {
         assert!(loaded.catalogue == saved.catalogue);
         let info = Dataset::info(dir.path()).unwrap();
         assert_eq!((info.items, info.sessions, info.clicks), (3, 3, 6));
-        assert_eq!(info.periods, counted(&saved));
+        assert_eq!(info.periods, saved.periods());
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no temporary file stays");
     }
 }
@@ -94,7 +84,7 @@ fn sessions_are_reached_by_number_and_period() {
     assert_eq!(sessions.before_period(2), 0..2);
     let periods: Vec<_> = sessions.by_period().collect();
     assert_eq!(periods, [(0, 0..2), (2, 2..3)]);
-    let infos = counted(&data);
+    let infos = data.periods();
     assert_eq!((infos[0].new_items, infos[1].new_items), (2, 1));
     assert_eq!(infos[1].span_ms, Some((3_000, 9_000)));
 }

@@ -69,7 +69,9 @@ impl DatasetWriter {
     ///
     /// When `period` is before that of the previous session, or the file cannot be written.
     pub fn push(&mut self, period: u32, items: &[u32], kinds: &[EventKind], times: &[i64]) -> Result<()> {
-        self.periods.push(period, items, times)?;
+        let last = self.periods.periods.last().map_or(0, |info| info.period);
+        ensure!(period >= last, "session of period {period} after period {last}");
+        self.periods.push(period, items, times);
         self.written.sessions += 1;
         self.written.clicks += items.len();
         let end = self.written.clicks as u64;
@@ -159,15 +161,13 @@ impl PeriodCounts {
         Self { periods: Vec::new(), seen: vec![false; items + 1] }
     }
 
-    /// Counts a session in.
-    pub(super) fn push(&mut self, period: u32, items: &[u32], times: &[i64]) -> Result<()> {
-        let last = self.periods.last().map_or(0, |info| info.period);
-        ensure!(period >= last, "session of period {period} after period {last}");
+    /// Counts a session in; periods come in ascending order.
+    pub(super) fn push(&mut self, period: u32, items: &[u32], times: &[i64]) {
         if self.periods.last().is_none_or(|info| info.period != period) {
             self.periods.push(PeriodInfo { period, sessions: 0, clicks: 0, new_items: 0, span_ms: None });
         }
         let Some(info) = self.periods.last_mut() else {
-            return Ok(());
+            return;
         };
         info.sessions += 1;
         info.clicks += items.len();
@@ -178,7 +178,6 @@ impl PeriodCounts {
             let (first, last) = info.span_ms.unwrap_or((time, time));
             info.span_ms = Some((first.min(time), last.max(time)));
         }
-        Ok(())
     }
 }
 

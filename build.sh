@@ -249,6 +249,8 @@ check() {
   npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "*.json"
   say "Clippy, native"
   native clippy --release --locked --workspace --all-targets -- -D warnings
+  say "Clippy, native, with S3"
+  native clippy --release --locked -p onshelf-trainer --features s3 -- -D warnings
   say "Clippy, wasm32 (blocking reads are banned there)"
   for kind in cpu webgpu; do
     CLIPPY_CONF_DIR=$ROOT/tests/clippy-wasm CARGO_TARGET_DIR=$CACHE/wasm-$kind "${WASM_CARGO[@]}" clippy "${WASM_FLAGS[@]}" \

@@ -12,10 +12,10 @@
 //! whose writing was interrupted is told by a hash that does not match.
 
 mod sessions;
+mod writer;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -26,6 +26,8 @@ use sha2::{Digest, Sha256};
 use crate::prepare::QualityReport;
 
 pub use sessions::Sessions;
+use writer::PeriodCounts;
+pub use writer::{DatasetWriter, Shape, Written};
 
 /// The newest format this version reads, and the one it writes.
 pub const FORMAT: u32 = 1;
@@ -145,65 +147,27 @@ impl Dataset {
     ///
     /// When a file cannot be written.
     pub fn save(&self, dir: &Path) -> Result<()> {
-        fs::create_dir_all(dir).with_context(|| dir.display().to_string())?;
-        let catalogue = self.catalogue.to_json();
-        let sessions = self.sessions.to_bytes()?;
-        let mut info = serde_json::to_vec_pretty(&self.describe(&catalogue, &sessions))?;
-        info.push(b'\n');
-        let files = [(CATALOGUE, catalogue), (SESSIONS, sessions), (INFO, info)];
-        for (name, bytes) in &files {
-            let path = temporary(dir, name);
-            fs::write(&path, bytes).with_context(|| path.display().to_string())?;
+        let sessions = &self.sessions;
+        let shape =
+            Shape { sessions: sessions.len(), clicks: sessions.clicks(), has_times: sessions.has_times() };
+        let mut writer = DatasetWriter::create(dir, &self.catalogue, shape)?;
+        for i in 0..sessions.len() {
+            let times = sessions.times(i).unwrap_or_default();
+            writer.push(sessions.period(i), sessions.session(i), sessions.kinds(i), times)?;
         }
-        for (name, _) in &files {
-            let path = dir.join(name);
-            fs::rename(temporary(dir, name), &path).with_context(|| path.display().to_string())?;
-        }
-        Ok(())
+        writer.finish()?.commit(self.origin.clone())
     }
 
     /// The periods that have sessions, ascending, with their counts.
     #[must_use]
     pub fn periods(&self) -> Vec<PeriodInfo> {
-        let mut seen = vec![false; self.catalogue.len() + 1];
         let sessions = &self.sessions;
-        let describe = |(period, range): (u32, Range<usize>)| {
-            let mut info =
-                PeriodInfo { period, sessions: range.len(), clicks: 0, new_items: 0, span_ms: None };
-            for i in range {
-                info.clicks += sessions.session(i).len();
-                for &item in sessions.session(i) {
-                    info.new_items += usize::from(!std::mem::replace(&mut seen[item as usize], true));
-                }
-                for &time in sessions.times(i).unwrap_or_default() {
-                    let (first, last) = info.span_ms.unwrap_or((time, time));
-                    info.span_ms = Some((first.min(time), last.max(time)));
-                }
-            }
-            info
-        };
-        sessions.by_period().map(describe).collect()
-    }
-
-    fn describe(&self, catalogue: &[u8], sessions: &[u8]) -> DatasetInfo {
-        DatasetInfo {
-            format: FORMAT,
-            origin: self.origin.clone(),
-            items: self.catalogue.len(),
-            sessions: self.sessions.len(),
-            clicks: self.sessions.clicks(),
-            has_times: self.sessions.has_times(),
-            periods: self.periods(),
-            sha256: BTreeMap::from([
-                (CATALOGUE.to_owned(), sha256(catalogue)),
-                (SESSIONS.to_owned(), sha256(sessions)),
-            ]),
+        let mut counts = PeriodCounts::new(self.catalogue.len());
+        for i in 0..sessions.len() {
+            counts.push(sessions.period(i), sessions.session(i), sessions.times(i).unwrap_or_default());
         }
+        counts.periods
     }
-}
-
-fn temporary(dir: &Path, name: &str) -> std::path::PathBuf {
-    dir.join(format!(".{name}.tmp"))
 }
 
 fn read_checked(dir: &Path, name: &str, info: &DatasetInfo) -> Result<Vec<u8>> {
@@ -219,7 +183,10 @@ fn read_checked(dir: &Path, name: &str, info: &DatasetInfo) -> Result<Vec<u8>> {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    let digest = Sha256::digest(bytes);
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

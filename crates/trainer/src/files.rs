@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::version::sha256_hex;
@@ -32,6 +32,70 @@ pub fn write_atomic(path: &Path, content: &[u8]) -> Result<()> {
             let _ = fs::remove_file(&temporary);
         })
         .with_context(|| format!("writing {}", path.display()))
+}
+
+/// What to do about a file that cannot be written.
+pub(crate) fn cannot_write(path: &Path) -> String {
+    format!(
+        "cannot write {}; free space on that disk or name another folder, then run the command again (what \
+         was finished before is unchanged)",
+        path.display()
+    )
+}
+
+/// Files that replace others together: each is written under a temporary name, and renamed only
+/// when all are complete. What is not committed is removed.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    dir: PathBuf,
+    names: Vec<String>,
+}
+
+impl Staged {
+    /// Nothing staged yet in a folder, which is made if needed.
+    pub(crate) fn new(dir: &Path) -> Result<Self> {
+        fs::create_dir_all(dir).with_context(|| cannot_write(dir))?;
+        Ok(Self { dir: dir.to_owned(), names: Vec::new() })
+    }
+
+    /// The temporary path to write the next file to.
+    pub(crate) fn add(&mut self, name: &str) -> PathBuf {
+        self.names.push(name.to_owned());
+        self.temporary(name)
+    }
+
+    /// Writes the next file.
+    pub(crate) fn write(&mut self, name: &str, content: &[u8]) -> Result<()> {
+        let path = self.add(name);
+        fs::write(&path, content).with_context(|| cannot_write(&path))
+    }
+
+    /// Puts all files in their places, in the order in which they were added.
+    pub(crate) fn commit(mut self) -> Result<()> {
+        for name in &self.names {
+            let path = self.temporary(name);
+            let flushed = fs::File::open(&path).and_then(|file| file.sync_all());
+            flushed.with_context(|| cannot_write(&path))?;
+        }
+        while let Some(name) = self.names.first() {
+            let path = self.dir.join(name);
+            fs::rename(self.temporary(name), &path).with_context(|| cannot_write(&path))?;
+            self.names.remove(0);
+        }
+        Ok(())
+    }
+
+    fn temporary(&self, name: &str) -> PathBuf {
+        self.dir.join(format!(".{name}.tmp"))
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        for name in &self.names {
+            let _ = fs::remove_file(self.temporary(name));
+        }
+    }
 }
 
 /// Writes JSON, atomically.

@@ -12,7 +12,7 @@ use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
-use onshelf_trainer::{evaluate, export, inspect, replay, stop, student, teacher};
+use onshelf_trainer::{evaluate, export, inspect, memory, replay, stop, student, teacher};
 
 mod benchmark_args;
 mod prepare_args;
@@ -282,7 +282,9 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
         Command::Prepare(args) => {
             let options: PrepareOptions = args.options()?;
             let report = prepare::run(&options, progress)?;
-            print(cli.json, &report, &report.to_text())
+            let peak =
+                memory::peak().map(|bytes| format!("\npeak memory: {} MiB\n", bytes.div_ceil(1 << 20)));
+            print(cli.json, &report, &(report.to_text() + &peak.unwrap_or_default()))
         }
         Command::Train(args) => train(cli, args, progress),
         Command::Update(args) => run_update(cli, args, progress),

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use onshelf_trainer::prepare::PrepareOptions;
+use onshelf_trainer::prepare::{DEFAULT_MEMORY, PrepareOptions};
 
 /// Arguments of `onshelf prepare`.
 #[derive(Args)]
 pub(crate) struct PrepareArgs {
-    /// A log file, or a folder of them.
+    /// A log file, or a folder of them: a path, or an address with file:// or s3://.
     #[arg(long)]
     input: PathBuf,
     /// Folder of the data set.
@@ -54,6 +54,9 @@ pub(crate) struct PrepareArgs {
     /// Drop items of fewer clicks.
     #[arg(long, default_value_t = 1)]
     min_item_count: usize,
+    /// MiB of rows to keep in memory; what is beyond goes to a temporary folder in --out.
+    #[arg(long, default_value_t = (DEFAULT_MEMORY >> 20) as u64, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    memory: u64,
     /// Rules to switch off: robots, duplicates, bounces, floods, comma-separated.
     #[arg(long)]
     no_filter: Option<String>,
@@ -82,6 +85,7 @@ impl PrepareArgs {
         options.period_days = self.period_days;
         options.min_session = self.min_session;
         options.min_item_count = self.min_item_count;
+        options.memory = usize::try_from(self.memory << 20)?;
         if let Some(names) = &self.no_filter {
             options.no_filter(names)?;
         }

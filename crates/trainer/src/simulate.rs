@@ -12,6 +12,8 @@
 //!   at before come again;
 //! - robots, floods, double clicks and bounces, as many as [`Planted`] says.
 
+mod output;
+mod parquet;
 mod products;
 mod shoppers;
 mod words;
@@ -27,8 +29,11 @@ use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
 use crate::progress::Progress;
+use crate::stop;
 
+pub use output::{Format, run, run_as};
 pub use products::Product;
+use products::Stock;
 
 /// 2026-01-05T00:00:00Z, a Monday.
 const START_MS: i64 = 1_767_571_200_000;
@@ -117,52 +122,55 @@ pub struct Simulated {
     pub planted: Planted,
 }
 
-/// Makes a shop and writes `products.json`, `items.csv` and `clicks.csv` into a folder.
-///
-/// # Errors
-///
-/// When an option is out of its range or a file cannot be written.
-pub fn run(options: &SimulateOptions, folder: &Path, progress: &dyn Progress) -> Result<Simulated> {
-    let shop = generate(options, progress)?;
-    fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    write(folder, "products.json", &products_json(&shop)?)?;
-    write(folder, "items.csv", &items_csv(&shop)?)?;
-    write(folder, "clicks.csv", &clicks_csv(&shop)?)?;
-    Ok(Simulated {
-        products: shop.products.len(),
-        sessions: shop.sessions,
-        events: shop.rows.len(),
-        planted: shop.planted,
-    })
-}
-
 /// Makes a shop without writing it.
 ///
 /// # Errors
 ///
 /// When an option is out of its range.
 pub fn generate(options: &SimulateOptions, progress: &dyn Progress) -> Result<Shop> {
+    let mut random = ChaCha8Rng::seed_from_u64(options.seed);
+    let stock = stock(options, &mut random)?;
+    let mut rows = Vec::new();
+    let log = visits(options, &stock, &mut random, progress, |row| {
+        rows.push(row);
+        Ok(())
+    })?;
+    // Stable, so that events of the same moment keep their order.
+    rows.sort_by_key(|row| (row.time_ms, row.session));
+    progress.finish(&format!("simulated {} sessions, {} events", log.sessions, rows.len()));
+    Ok(Shop { products: stock.products, rows, sessions: log.sessions as usize, planted: log.planted })
+}
+
+/// The products, after a look at the options.
+fn stock(options: &SimulateOptions, random: &mut ChaCha8Rng) -> Result<Stock> {
     ensure!((120..=100_000).contains(&options.products), "products: 120 to 100,000");
     ensure!((1..=10_000_000).contains(&options.shoppers), "shoppers: 1 to 10,000,000");
     ensure!((1..=366).contains(&options.days), "days: 1 to 366");
-    let mut random = ChaCha8Rng::seed_from_u64(options.seed);
-    let stock = products::make(options.products, options.days, &mut random);
+    Ok(products::make(options.products, options.days, random))
+}
+
+/// Hands over the rows of all visits, shopper by shopper. What is returned has the counts.
+fn visits(
+    options: &SimulateOptions,
+    stock: &Stock,
+    random: &mut ChaCha8Rng,
+    progress: &dyn Progress,
+    mut take: impl FnMut(Row) -> Result<()>,
+) -> Result<shoppers::Log> {
     progress.start("simulating", Some(options.shoppers as u64));
     let mut log = shoppers::Log::default();
     for shopper in 0..options.shoppers as u32 {
-        shoppers::visit(shopper, &stock, options.days, &mut log, &mut random);
+        stop::check()?;
+        shoppers::visit(shopper, stock, options.days, &mut log, random);
+        log.rows.drain(..).try_for_each(&mut take)?;
         progress.advance(1);
     }
-    shoppers::robots(&stock, options, &mut log, &mut random);
-    // Stable, so that events of the same moment keep their order.
-    log.rows.sort_by_key(|row| (row.time_ms, row.session));
-    progress.finish(&format!("simulated {} sessions, {} events", log.sessions, log.rows.len()));
-    Ok(Shop {
-        products: stock.products,
-        rows: log.rows,
-        sessions: log.sessions as usize,
-        planted: log.planted,
-    })
+    // One session in a thousand is a robot's.
+    for robot in 0..(log.sessions / 1_000).max(2) {
+        shoppers::robot(robot, stock, options, &mut log, random);
+        log.rows.drain(..).try_for_each(&mut take)?;
+    }
+    Ok(log)
 }
 
 /// Writes the views as session-rec's RSC15 files have them: `SessionId`, `ItemId` and `Time` in
@@ -214,50 +222,6 @@ fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = folder.join(format!(".{name}.tmp"));
     fs::write(&temporary, bytes).with_context(|| temporary.display().to_string())?;
     fs::rename(&temporary, &path).with_context(|| path.display().to_string())
-}
-
-#[derive(Serialize)]
-struct ProductsFile<'a> {
-    shop: &'a str,
-    currency: &'a str,
-    products: &'a [Product],
-}
-
-fn products_json(shop: &Shop) -> Result<Vec<u8>> {
-    let file = ProductsFile { shop: "Marlow & Finch", currency: "EUR", products: &shop.products };
-    Ok(serde_json::to_vec(&file)?)
-}
-
-fn items_csv(shop: &Shop) -> Result<Vec<u8>> {
-    let mut out = csv::Writer::from_writer(Vec::new());
-    out.write_record(["item_id", "name", "brand", "category", "price", "stock"])?;
-    for product in &shop.products {
-        out.write_record([
-            &product.item_id,
-            &product.name,
-            &product.brand,
-            &product.category.join(" > "),
-            &format!("{:.2}", product.price),
-            &product.stock.to_string(),
-        ])?;
-    }
-    Ok(out.into_inner()?)
-}
-
-fn clicks_csv(shop: &Shop) -> Result<Vec<u8>> {
-    let mut out = b"session_id,user_id,item_id,event,time,dwell_ms\n".to_vec();
-    for row in &shop.rows {
-        let item = match row.product {
-            Some(product) => &shop.products[product as usize].item_id,
-            None => "",
-        };
-        write!(out, "s{:06},u{:05},{item},{},{},", row.session + 1, row.shopper + 1, row.kind, row.time_ms)?;
-        if let Some(dwell) = row.dwell_ms {
-            write!(out, "{dwell}")?;
-        }
-        out.push(b'\n');
-    }
-    Ok(out)
 }
 
 #[cfg(test)]

@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use onshelf_trainer::progress::Progress;
-use onshelf_trainer::simulate::{self, SimulateOptions};
+use onshelf_trainer::simulate::{self, Format, SimulateOptions};
 
 /// Arguments of `onshelf simulate`.
 #[derive(Args)]
 pub(crate) struct SimulateArgs {
-    /// Folder for products.json, items.csv and clicks.csv.
+    /// Folder for products.json, items.csv and the clicks.
     #[arg(long)]
     out: PathBuf,
+    /// How the clicks are written: csv (clicks.csv) or parquet (a folder, clicks).
+    #[arg(long, default_value = "csv")]
+    format: Format,
     /// Products in the shop.
     #[arg(long, default_value_t = 3000)]
     products: usize,
@@ -35,7 +38,8 @@ impl SimulateArgs {
             days: self.days,
             seed: self.seed,
         };
-        simulate::run(&options, &self.out, progress)?;
-        Ok(format!("products.json, items.csv and clicks.csv in {}", self.out.display()))
+        simulate::run_as(self.format, &options, &self.out, progress)?;
+        let clicks = if self.format == Format::Csv { "clicks.csv" } else { "the folder clicks" };
+        Ok(format!("products.json, items.csv and {clicks} in {}", self.out.display()))
     }
 }

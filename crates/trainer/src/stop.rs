@@ -21,7 +21,17 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
+/// Fails once somebody asked to stop: for loops over many rows.
+///
+/// # Errors
+/// [`Stopped`].
+pub fn check() -> Result<(), Stopped> {
+    if asked() { Err(Stopped) } else { Ok(()) }
+}
+
 /// The error with which interrupted work ends.
 #[derive(Debug, thiserror::Error)]
-#[error("stopped on request; run the same command again to go on from the last checkpoint")]
+#[error(
+    "stopped on request; run the same command again: training goes on from its last checkpoint, the rest begins anew"
+)]
 pub struct Stopped;

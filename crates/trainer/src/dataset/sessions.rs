@@ -1,14 +1,10 @@
 //! The packed sessions of a data set.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::ops::Range;
 
 use anyhow::{Result, bail, ensure};
 use onshelf_core::event::EventKind;
-use safetensors::{Dtype, SafeTensors, View};
-
-use super::FORMAT;
+use safetensors::{Dtype, SafeTensors};
 
 /// The sessions of a data set, in the order of their periods, packed.
 #[derive(Debug, Clone, PartialEq)]
@@ -142,19 +138,6 @@ impl Sessions {
         self.offsets[i] as usize..self.offsets[i + 1] as usize
     }
 
-    pub(super) fn to_bytes(&self) -> Result<Vec<u8>> {
-        let kinds = self.kinds.iter().map(|kind| kind.code()).collect();
-        let tensors = [
-            ("items", Column::new(Dtype::U32, le_bytes(&self.items, |v| v.to_le_bytes()))),
-            ("kinds", Column::new(Dtype::U8, kinds)),
-            ("times", Column::new(Dtype::I64, le_bytes(&self.times, |v| v.to_le_bytes()))),
-            ("offsets", Column::new(Dtype::U64, le_bytes(&self.offsets, |v| v.to_le_bytes()))),
-            ("periods", Column::new(Dtype::U32, le_bytes(&self.periods, |v| v.to_le_bytes()))),
-        ];
-        let about = HashMap::from([("format".to_owned(), FORMAT.to_string())]);
-        Ok(safetensors::serialize(tensors, Some(about))?)
-    }
-
     pub(super) fn from_bytes(bytes: &[u8], items_known: usize, has_times: bool) -> Result<Self> {
         let tensors = SafeTensors::deserialize(bytes)?;
         let kinds = column(&tensors, "kinds", Dtype::U8, |[code]: [u8; 1]| code)?;
@@ -193,42 +176,6 @@ impl Sessions {
     }
 }
 
-/// One tensor to be written.
-struct Column {
-    dtype: Dtype,
-    shape: [usize; 1],
-    bytes: Vec<u8>,
-}
-
-impl Column {
-    fn new(dtype: Dtype, bytes: Vec<u8>) -> Self {
-        let shape = [bytes.len() * 8 / dtype.bitsize()];
-        Self { dtype, shape, bytes }
-    }
-}
-
-impl View for Column {
-    fn dtype(&self) -> Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
-    }
-
-    fn data_len(&self) -> usize {
-        self.bytes.len()
-    }
-}
-
-fn le_bytes<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    values.iter().flat_map(|&value| bytes(value)).collect()
-}
-
 fn column<T, const N: usize>(
     tensors: &SafeTensors<'_>,
     name: &str,
@@ -248,7 +195,66 @@ fn column<T, const N: usize>(
 
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+    use std::collections::HashMap;
+
+    use safetensors::View;
+
+    use super::super::FORMAT;
     use super::*;
+
+    impl Sessions {
+        /// The file as the safetensors library writes it, good or damaged.
+        pub(in crate::dataset) fn to_bytes(&self) -> Result<Vec<u8>> {
+            let kinds = self.kinds.iter().map(|kind| kind.code()).collect();
+            let tensors = [
+                ("items", Column::new(Dtype::U32, le_bytes(&self.items, |v| v.to_le_bytes()))),
+                ("kinds", Column::new(Dtype::U8, kinds)),
+                ("times", Column::new(Dtype::I64, le_bytes(&self.times, |v| v.to_le_bytes()))),
+                ("offsets", Column::new(Dtype::U64, le_bytes(&self.offsets, |v| v.to_le_bytes()))),
+                ("periods", Column::new(Dtype::U32, le_bytes(&self.periods, |v| v.to_le_bytes()))),
+            ];
+            let about = HashMap::from([("format".to_owned(), FORMAT.to_string())]);
+            Ok(safetensors::serialize(tensors, Some(about))?)
+        }
+    }
+
+    /// One tensor to be written.
+    struct Column {
+        dtype: Dtype,
+        shape: [usize; 1],
+        bytes: Vec<u8>,
+    }
+
+    impl Column {
+        fn new(dtype: Dtype, bytes: Vec<u8>) -> Self {
+            let shape = [bytes.len() * 8 / dtype.bitsize()];
+            Self { dtype, shape, bytes }
+        }
+    }
+
+    impl View for Column {
+        fn dtype(&self) -> Dtype {
+            self.dtype
+        }
+
+        fn shape(&self) -> &[usize] {
+            &self.shape
+        }
+
+        fn data(&self) -> Cow<'_, [u8]> {
+            Cow::Borrowed(&self.bytes)
+        }
+
+        fn data_len(&self) -> usize {
+            self.bytes.len()
+        }
+    }
+
+    fn le_bytes<T: Copy, const N: usize>(values: &[T], bytes: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+        values.iter().flat_map(|&value| bytes(value)).collect()
+    }
+
     fn sample() -> Sessions {
         let view = |item: u32| (item, EventKind::ViewItem, i64::from(item));
         let mut sessions = Sessions::new(true);

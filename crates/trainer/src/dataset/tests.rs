@@ -21,6 +21,29 @@ fn sample(has_times: bool) -> Dataset {
 }
 
 #[test]
+fn what_is_streamed_is_what_safetensors_would_write() {
+    for has_times in [true, false] {
+        let dir = tempfile::tempdir().unwrap();
+        let data = sample(has_times);
+        data.save(dir.path()).unwrap();
+        assert!(fs::read(dir.path().join(SESSIONS)).unwrap() == data.sessions.to_bytes().unwrap());
+    }
+}
+
+#[test]
+fn what_is_not_finished_leaves_the_old_data_set_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = sample(true);
+    data.save(dir.path()).unwrap();
+    let shape = Shape { sessions: 2, clicks: 3, has_times: true };
+    let mut writer = DatasetWriter::create(dir.path(), &data.catalogue, shape).unwrap();
+    writer.push(0, &[1, 2], &[EventKind::ViewItem; 2], &[5, 6]).unwrap();
+    assert!(writer.finish().is_err(), "a session is missing");
+    assert!(Dataset::load(dir.path()).is_ok());
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 3, "no temporary file stays");
+}
+
+#[test]
 fn what_is_saved_is_loaded() {
     for has_times in [true, false] {
         let dir = tempfile::tempdir().unwrap();

@@ -1,21 +1,21 @@
-//! Checks the rows of a log, one by one, and keeps the good ones as [`Event`]s; the others go to
-//! the quarantine.
+//! Checks the rows of a log, one by one, and sorts the good ones by their sessions as [`Event`]s;
+//! the others go to the quarantine.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use onshelf_core::catalogue::{MAX_ID_BYTES, MAX_ITEMS};
 use onshelf_core::event::EventKind;
+use sha2::{Digest, Sha256};
 
 use super::event_kind;
-use super::sessions::{Event, NO_DWELL, NO_ITEM};
+use super::events::{Event, NO_DWELL, NO_ITEM};
+use super::input::LogFile;
+use super::quarantine::Quarantine;
 use super::time::{TimeUnit, is_plausible};
-
-const QUARANTINE: &str = "quarantine.tsv";
+use crate::spill::{Sorted, Sorter};
+use crate::stop;
 
 /// Why a row cannot be used. The names stand in reports and in `quarantine.tsv`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,13 +77,14 @@ pub(super) struct Row<'a> {
     pub(super) dwell: Option<&'a [u8]>,
 }
 
-/// Takes rows in the order of the source.
+/// Takes rows in the order of the source. What it keeps in memory grows with the items, not with
+/// the rows or the sessions.
 pub(super) struct Collector {
-    events: Vec<Event>,
+    log: Sorter<Event>,
+    events: u64,
+    has_dwell: bool,
     items: Vec<Rc<str>>,
     item_numbers: HashMap<Rc<str>, u32>,
-    owner_numbers: HashMap<Box<str>, u32>,
-    owners: u32,
     period: u32,
     rows: u64,
     quarantined: BTreeMap<String, u64>,
@@ -93,8 +94,12 @@ pub(super) struct Collector {
 
 /// What a [`Collector`] took.
 pub(super) struct Collected {
-    /// The good rows in the order of the source.
-    pub(super) events: Vec<Event>,
+    /// The good rows by session or user, then by time.
+    pub(super) log: Sorted<Event>,
+    /// Number of good rows.
+    pub(super) events: u64,
+    /// Whether a good row has a dwell time.
+    pub(super) has_dwell: bool,
     /// The ids of the items; [`Event::item`] counts in here.
     pub(super) items: Vec<Rc<str>>,
     /// Rows, good or bad.
@@ -106,33 +111,31 @@ pub(super) struct Collected {
 }
 
 impl Collector {
-    /// Starts with an empty quarantine in `output`.
-    pub(super) fn create(output: &Path, time_unit: TimeUnit) -> Result<Self> {
-        Ok(Self {
-            events: Vec::new(),
+    /// Starts with nothing.
+    pub(super) fn new(log: Sorter<Event>, quarantine: Quarantine, time_unit: TimeUnit) -> Self {
+        Self {
+            log,
+            events: 0,
+            has_dwell: false,
             items: Vec::new(),
             item_numbers: HashMap::new(),
-            owner_numbers: HashMap::new(),
-            owners: 0,
             period: 0,
             rows: 0,
             quarantined: BTreeMap::new(),
             time_unit,
-            quarantine: Quarantine::create(output)?,
-        })
+            quarantine,
+        }
     }
 
     /// The rows that follow are from this file.
-    pub(super) fn file(&mut self, path: &Path) {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        self.quarantine.file = name.replace(['\t', '\n', '\r'], " ");
+    pub(super) fn file(&mut self, file: &LogFile) {
+        self.quarantine.file(&file.name);
     }
 
     /// The rows that follow are of this period, and their sessions are not those of before, even
     /// where an id comes again.
     pub(super) fn period(&mut self, period: u32) {
         self.period = period;
-        self.owner_numbers.clear();
     }
 
     /// Rows so far.
@@ -140,23 +143,18 @@ impl Collector {
         self.rows
     }
 
-    /// Takes the row at a line (from 1) of the current file.
-    pub(super) fn row(&mut self, line: u64, row: &Row<'_>) -> Result<()> {
-        match self.check(row)? {
-            Ok(event) => {
-                self.rows += 1;
-                self.events.push(event);
-                Ok(())
-            }
-            Err(reason) => self.bad(line, reason),
-        }
-    }
-
-    /// Takes a row of which not even the fields could be told.
-    pub(super) fn bad(&mut self, line: u64, reason: BadRow) -> Result<()> {
+    /// Takes the row at a line (from 1) of the current file, or what is wrong with it.
+    pub(super) fn row(&mut self, line: u64, row: std::result::Result<Row<'_>, BadRow>) -> Result<()> {
+        stop::check()?;
+        let fields = row.and_then(|row| self.fields(&row));
         self.rows += 1;
-        *self.quarantined.entry(reason.as_str().to_owned()).or_default() += 1;
-        self.quarantine.write(line, reason)
+        match fields {
+            Ok(fields) => self.keep(&fields),
+            Err(reason) => {
+                *self.quarantined.entry(reason.as_str().to_owned()).or_default() += 1;
+                self.quarantine.write(line, reason)
+            }
+        }
     }
 
     /// Writes a row of another table than the log to the quarantine, without counting it.
@@ -164,12 +162,19 @@ impl Collector {
         self.quarantine.write(line, reason)
     }
 
+    /// Closes the quarantine, for a log that cannot be read to its end.
+    pub(super) fn give_up(self) -> Result<()> {
+        self.quarantine.finish()
+    }
+
     /// Closes the quarantine and hands over what was taken.
     pub(super) fn finish(self) -> Result<Collected> {
         self.quarantine.finish()?;
-        let text_times = self.time_unit != TimeUnit::Auto && !self.events.is_empty();
+        let text_times = self.time_unit != TimeUnit::Auto && self.events > 0;
         Ok(Collected {
+            log: self.log.finish()?,
             events: self.events,
+            has_dwell: self.has_dwell,
             items: self.items,
             rows: self.rows,
             quarantined: self.quarantined,
@@ -177,26 +182,22 @@ impl Collector {
         })
     }
 
-    /// The outer error is one of capacity, the inner one of the row.
-    fn check(&mut self, row: &Row<'_>) -> Result<std::result::Result<Event, BadRow>> {
-        ensure!(self.rows < u64::from(u32::MAX), "a log of more than 4,294,967,295 rows");
-        let fields = match self.fields(row) {
-            Ok(fields) => fields,
-            Err(reason) => return Ok(Err(reason)),
-        };
+    fn keep(&mut self, fields: &Fields<'_>) -> Result<()> {
         let item = match fields.item {
             Some(item) => self.item_number(item)?,
             None => NO_ITEM,
         };
-        Ok(Ok(Event {
-            owner: self.owner_number(fields.user, fields.owner),
-            item,
+        self.events += 1;
+        self.has_dwell |= fields.dwell.is_some();
+        self.log.push(Event {
+            owner: owner_key(self.period, fields.user, fields.owner),
             time: fields.time,
-            seq: self.rows as u32,
+            seq: self.rows,
+            item,
             period: self.period,
             dwell: fields.dwell.map_or(NO_DWELL, |dwell| dwell.min(NO_DWELL - 1)),
             kind: fields.kind,
-        }))
+        })
     }
 
     fn fields<'a>(&mut self, row: &Row<'a>) -> std::result::Result<Fields<'a>, BadRow> {
@@ -240,20 +241,20 @@ impl Collector {
         self.item_numbers.insert(id, number);
         Ok(number)
     }
+}
 
-    fn owner_number(&mut self, user: Option<&str>, id: &str) -> u32 {
+/// Stands for a session or user, so that ids need not be kept. No two texts are known that share
+/// their first 128 bits of SHA-256.
+fn owner_key(period: u32, user: Option<&str>, id: &str) -> u128 {
+    let mut digest = Sha256::new_with_prefix(period.to_le_bytes());
+    if let Some(user) = user {
         // With its length before it, no other pair reads the same.
-        let pair = user.map(|user| format!("{}:{user}{id}", user.len()));
-        let id = pair.as_deref().unwrap_or(id);
-        if let Some(&number) = self.owner_numbers.get(id) {
-            return number;
-        }
-        let number = self.owners;
-        // Never more owners than rows, which `check` bounds.
-        self.owners += 1;
-        self.owner_numbers.insert(id.into(), number);
-        number
+        digest.update((user.len() as u64).to_le_bytes());
+        digest.update(user);
     }
+    digest.update(id);
+    let digest = digest.finalize();
+    digest.iter().take(16).fold(0, |key, &byte| key << 8 | u128::from(byte))
 }
 
 /// The fields of a good row.
@@ -269,32 +270,4 @@ struct Fields<'a> {
 
 fn text(bytes: &[u8]) -> std::result::Result<&str, BadRow> {
     std::str::from_utf8(bytes).map(str::trim).map_err(|_| BadRow::NotUtf8)
-}
-
-/// `quarantine.tsv`: file, line and reason of each bad row. Not its content, which may be
-/// personal; the line number leads there.
-struct Quarantine {
-    out: BufWriter<File>,
-    temporary: PathBuf,
-    path: PathBuf,
-    file: String,
-}
-
-impl Quarantine {
-    fn create(folder: &Path) -> Result<Self> {
-        let temporary = folder.join(format!(".{QUARANTINE}.tmp"));
-        let file = File::create(&temporary).with_context(|| temporary.display().to_string())?;
-        let mut out = BufWriter::new(file);
-        writeln!(out, "file\tline\treason")?;
-        Ok(Self { out, temporary, path: folder.join(QUARANTINE), file: String::new() })
-    }
-
-    fn write(&mut self, line: u64, reason: BadRow) -> Result<()> {
-        Ok(writeln!(self.out, "{}\t{line}\t{}", self.file, reason.as_str())?)
-    }
-
-    fn finish(mut self) -> Result<()> {
-        self.out.flush()?;
-        fs::rename(&self.temporary, &self.path).with_context(|| self.path.display().to_string())
-    }
 }

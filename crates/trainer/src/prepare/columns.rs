@@ -5,6 +5,9 @@ use std::str::FromStr;
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::input::LogFile;
+use super::{Layout, Source};
+
 /// The fields of a log, with the column names that are taken without being told.
 const LOG: [(&str, &[&str]); 6] = [
     ("session", &["session_id", "sessionid", "session", "user_session"]),
@@ -109,6 +112,34 @@ impl LogColumns {
             time: find("time")?,
             event: find("event")?,
             dwell: find("dwell")?,
+        })
+    }
+}
+
+/// The columns of a log's files: each may have them in another order, but all must have the same.
+#[derive(Debug, Default)]
+pub(super) struct Agreed(Option<LogColumns>);
+
+impl Agreed {
+    /// The columns of the next file.
+    pub(super) fn find(&mut self, map: &ColumnMap, header: &[String], file: &LogFile) -> Result<LogColumns> {
+        let columns = LogColumns::find(map, header).with_context(|| file.to_string())?;
+        let kind = |columns: &LogColumns| (columns.by_user, columns.time.is_some());
+        let same = self.0.is_none_or(|known| kind(&known) == kind(&columns));
+        ensure!(same, "{file} has other columns than the files before it");
+        self.0 = Some(columns);
+        Ok(columns)
+    }
+
+    /// What the columns say about the log.
+    pub(super) fn source(&self, layout: Layout) -> Result<Source> {
+        let columns = self.0.context("no file")?;
+        Ok(Source {
+            layout,
+            has_times: columns.time.is_some(),
+            by_user: columns.by_user,
+            has_periods: false,
+            prepared: false,
         })
     }
 }

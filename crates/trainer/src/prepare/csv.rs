@@ -1,14 +1,14 @@
 //! Delimited text with named columns, one event a row.
 
 use std::io::{BufRead, Read};
-use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use csv::{ByteRecord, Reader, ReaderBuilder};
 
-use super::collect::{BadRow, Collector, Row, RowTime};
-use super::columns::{ColumnMap, LogColumns};
-use super::{Layout, PrepareOptions, Source, input};
+use super::collect::{BadRow, Row, RowTime};
+use super::columns::{Agreed, ColumnMap, LogColumns};
+use super::input::LogFile;
+use super::{Layout, PrepareOptions, Reading, Source, recbole};
 use crate::progress::Progress;
 
 /// The delimiters that are looked for, the likeliest first.
@@ -32,12 +32,12 @@ pub(super) struct Table<'p> {
     record: ByteRecord,
     /// The first record is data and waits in `record`.
     pending: bool,
-    path: PathBuf,
+    name: String,
 }
 
 impl<'p> Table<'p> {
-    pub(super) fn open(path: &Path, dialect: &Dialect, progress: &'p dyn Progress) -> Result<Self> {
-        let mut input = input::open(path, progress)?;
+    pub(super) fn open(file: &LogFile, dialect: &Dialect, progress: &'p dyn Progress) -> Result<Self> {
+        let mut input = file.open(progress)?;
         let delimiter = match dialect.delimiter {
             Some(delimiter) => delimiter,
             None => sniff(input.fill_buf()?),
@@ -54,9 +54,9 @@ impl<'p> Table<'p> {
             header: Vec::new(),
             record: ByteRecord::new(),
             pending: false,
-            path: path.to_owned(),
+            name: file.to_string(),
         };
-        ensure!(table.next()?.is_some(), "{} is empty", path.display());
+        ensure!(table.next()?.is_some(), "{file} is empty");
         table.header = names(&table.record, dialect);
         table.pending = dialect.no_header;
         Ok(table)
@@ -65,9 +65,8 @@ impl<'p> Table<'p> {
     /// The next row and its line, from 1.
     pub(super) fn next(&mut self) -> Result<Option<(u64, &ByteRecord)>> {
         if !std::mem::take(&mut self.pending) {
-            let path = &self.path;
             let more = self.reader.read_byte_record(&mut self.record);
-            if !more.with_context(|| path.display().to_string())? {
+            if !more.with_context(|| self.name.clone())? {
                 return Ok(None);
             }
         }
@@ -99,51 +98,43 @@ fn sniff(start: &[u8]) -> u8 {
     DELIMITERS.into_iter().rev().max_by_key(count).unwrap_or(b',')
 }
 
-/// Reads a log with the columns of the options.
-pub(super) fn read(
-    files: &[PathBuf],
-    options: &PrepareOptions,
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    let dialect = Dialect { delimiter: options.delimiter, no_header: options.no_header, typed_header: false };
-    read_files(Layout::Csv, files, &dialect, &options.columns, collector, progress)
-}
-
-/// Reads the files of a delimited log.
-pub(super) fn read_files(
-    layout: Layout,
-    files: &[PathBuf],
-    dialect: &Dialect,
-    map: &ColumnMap,
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    let mut known: Option<LogColumns> = None;
-    for file in files {
-        collector.file(file);
-        let mut table = Table::open(file, dialect, progress)?;
-        let columns = LogColumns::find(map, &table.header).with_context(|| file.display().to_string())?;
-        let same = known.is_none_or(|known| {
-            (known.by_user, known.time.is_some()) == (columns.by_user, columns.time.is_some())
-        });
-        ensure!(same, "{} has other columns than the files before it", file.display());
-        known = Some(columns);
-        while let Some((line, record)) = table.next()? {
-            match row(record, &columns) {
-                Some(row) => collector.row(line, &row)?,
-                None => collector.bad(line, BadRow::TooFewColumns)?,
-            }
+impl Dialect {
+    /// How the files of a layout are delimited.
+    fn of(layout: Layout, options: &PrepareOptions) -> Self {
+        let delimiter = match layout {
+            Layout::Rsc15 => Some(options.delimiter.unwrap_or(b'\t')),
+            _ => options.delimiter,
+        };
+        match layout {
+            Layout::RecBole => recbole::DIALECT,
+            _ => Self { delimiter, no_header: options.no_header, typed_header: false },
         }
     }
-    let columns = known.context("no file")?;
-    Ok(Source {
-        layout,
-        has_times: columns.time.is_some(),
-        by_user: columns.by_user,
-        has_periods: false,
-        prepared: false,
-    })
+}
+
+/// Reads a delimited log.
+pub(super) fn read(layout: Layout, mut reading: Reading<'_>) -> Result<Source> {
+    let options = reading.options;
+    let dialect = Dialect::of(layout, options);
+    let map = match layout {
+        Layout::Rsc15 if options.columns == ColumnMap::default() => {
+            ColumnMap::fixed(&[("session", "SessionId"), ("item", "ItemId"), ("time", "Time")])
+        }
+        _ => options.columns.clone(),
+    };
+    let mut agreed = Agreed::default();
+    for file in reading.files {
+        reading.begin(file);
+        let mut table = Table::open(file, &dialect, reading.progress)?;
+        if layout == Layout::RecBole {
+            recbole::check(&table.header, file)?;
+        }
+        let columns = agreed.find(&map, &table.header, file)?;
+        while let Some((line, record)) = table.next()? {
+            reading.row(line, row(record, &columns).ok_or(BadRow::TooFewColumns))?;
+        }
+    }
+    agreed.source(layout)
 }
 
 /// The fields of a record; `None` when it has too few.

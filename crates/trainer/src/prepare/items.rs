@@ -1,7 +1,6 @@
 //! What is known about the items besides the clicks on them.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use csv::ByteRecord;
@@ -11,7 +10,7 @@ use serde_json::Value;
 use super::collect::{BadRow, Collector};
 use super::columns::{ColumnMap, ItemColumns};
 use super::csv::{Dialect, Table};
-use super::input;
+use super::input::{self, LogFile};
 use crate::progress::Progress;
 
 /// Attributes by item id, in the order of their source.
@@ -37,32 +36,32 @@ impl ItemTable {
     /// Reads an item file: JSON lines when it begins with a brace, else delimited text.
     pub(super) fn read_file(
         &mut self,
-        path: &Path,
+        file: &LogFile,
         map: &ColumnMap,
         collector: &mut Collector,
         progress: &dyn Progress,
     ) -> Result<()> {
-        let first = input::first_lines(path, 1)?;
+        let first = file.first_lines(1)?;
         if first.first().is_some_and(|line| line.starts_with('{')) {
-            return self.read_json_lines(path, map, collector, progress);
+            return self.read_json_lines(file, map, collector, progress);
         }
         let dialect = Dialect { delimiter: None, no_header: false, typed_header: false };
-        self.read_table(path, &dialect, map, collector, progress)
+        self.read_table(file, &dialect, map, collector, progress)
     }
 
     /// Reads delimited text with a header.
     pub(super) fn read_table(
         &mut self,
-        path: &Path,
+        file: &LogFile,
         dialect: &Dialect,
         map: &ColumnMap,
         collector: &mut Collector,
         progress: &dyn Progress,
     ) -> Result<()> {
-        collector.file(path);
-        input::start(&[path.to_owned()], "reading the items", progress)?;
-        let mut table = Table::open(path, dialect, progress)?;
-        let columns = ItemColumns::find(map, &table.header).with_context(|| path.display().to_string())?;
+        collector.file(file);
+        input::start(std::slice::from_ref(file), "reading the items", progress)?;
+        let mut table = Table::open(file, dialect, progress)?;
+        let columns = ItemColumns::find(map, &table.header).with_context(|| file.to_string())?;
         while let Some((line, record)) = table.next()? {
             let item = from_record(record, &columns);
             self.take(item, line, collector)?;
@@ -73,14 +72,14 @@ impl ItemTable {
 
     fn read_json_lines(
         &mut self,
-        path: &Path,
+        file: &LogFile,
         map: &ColumnMap,
         collector: &mut Collector,
         progress: &dyn Progress,
     ) -> Result<()> {
-        collector.file(path);
-        input::start(&[path.to_owned()], "reading the items", progress)?;
-        input::each_line(path, progress, |line, content| {
+        collector.file(file);
+        input::start(std::slice::from_ref(file), "reading the items", progress)?;
+        file.each_line(progress, |line, content| {
             self.take(from_json(content, map), line, collector)?;
             Ok(true)
         })?;
@@ -91,10 +90,10 @@ impl ItemTable {
     /// Reads a JSON object from item id to the list of its attribute ids, as
     /// `X_item2attributes.json` of S3-Rec. The list becomes the category path: the sets name
     /// neither categories nor brands.
-    pub(super) fn read_attribute_ids(&mut self, path: &Path) -> Result<()> {
-        let reader = input::open(path, &crate::progress::Silent)?;
+    pub(super) fn read_attribute_ids(&mut self, file: &LogFile) -> Result<()> {
+        let reader = file.open(&crate::progress::Silent)?;
         let table: BTreeMap<String, Vec<u64>> =
-            serde_json::from_reader(reader).with_context(|| path.display().to_string())?;
+            serde_json::from_reader(reader).with_context(|| file.to_string())?;
         for (id, attribute_ids) in table {
             let category = attribute_ids.iter().map(u64::to_string).collect();
             let place = *self.by_id.entry(id).or_insert_with_key(|id| {

@@ -1,12 +1,12 @@
 //! How a log is laid out, and how that is told by looking.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
-use super::input;
+use super::input::{Input, LogFile};
 
 /// The layouts that can be read. Every file may be compressed with gzip, Parquet excepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,19 +55,22 @@ impl Layout {
         }
     }
 
-    /// The log files of an input, in the order to read them.
-    pub(super) fn files(self, input: &Path) -> Result<Vec<PathBuf>> {
-        if !input.is_dir() {
-            return Ok(vec![input.to_owned()]);
+    fn takes_file(self, file: &LogFile) -> bool {
+        self.takes(plain(file.base()))
+    }
+
+    /// The log files of an input, in the order to read them. Parquet may lie in folders of
+    /// partitions.
+    pub(super) fn files(self, input: &Input) -> Result<Vec<LogFile>> {
+        if !input.is_folder() {
+            return Ok(vec![input.file()]);
         }
-        let mut files: Vec<(Option<u32>, PathBuf)> = names_in(input)?
-            .into_iter()
-            .filter(|name| self.takes(plain(name)))
-            .map(|name| (period_of(plain(&name)), input.join(name)))
-            .collect();
-        files.sort();
-        ensure!(!files.is_empty(), "{} has no file of layout {self}", input.display());
-        Ok(files.into_iter().map(|(_, path)| path).collect())
+        let mut files = if self == Self::Parquet { input.files_below()? } else { input.files()? };
+        files.retain(|file| self.takes_file(file));
+        // Stable, and the names are in order already.
+        files.sort_by_key(|file| period_of(plain(file.base())));
+        ensure!(!files.is_empty(), "{input} has no file of layout {self}");
+        Ok(files)
     }
 }
 
@@ -94,12 +97,11 @@ fn is_item_table(name: &str) -> bool {
 }
 
 /// The item table in a folder, if there is one.
-pub(super) fn item_table(input: &Path) -> Result<Option<PathBuf>> {
-    if !input.is_dir() {
+pub(super) fn item_table(input: &Input) -> Result<Option<LogFile>> {
+    if !input.is_folder() {
         return Ok(None);
     }
-    let mut names = names_in(input)?.into_iter();
-    Ok(names.find(|name| is_item_table(plain(name))).map(|name| input.join(name)))
+    Ok(input.files()?.into_iter().find(|file| is_item_table(plain(&file.name))))
 }
 
 /// `12` of `period_12.txt`.
@@ -122,26 +124,30 @@ pub(super) fn name_of(path: &Path) -> String {
 }
 
 /// Tells the layout of an input by the names in a folder, or the first lines of a file.
-pub(super) fn detect(input: &Path) -> Result<Layout> {
-    if input.is_dir() {
-        let names = names_in(input)?;
+pub(super) fn detect(input: &Input) -> Result<Layout> {
+    if input.is_folder() {
+        let files = input.files()?;
         // A text file of unknown content is no hint, so the two `.txt` layouts are not tried.
         let tried = [Layout::Periods, Layout::RecBole, Layout::Parquet, Layout::Csv];
-        let found = |layout: &Layout| names.iter().any(|name| layout.takes(plain(name)));
-        return tried
-            .into_iter()
-            .find(found)
-            .with_context(|| format!("no known layout in {}; name it with --layout", input.display()));
+        let found = tried.into_iter().find(|layout| files.iter().any(|file| layout.takes_file(file)));
+        return match found {
+            Some(layout) => Ok(layout),
+            // An engine that writes partitions puts every file into a folder of its own.
+            None if input.files_below()?.iter().any(|file| Layout::Parquet.takes_file(file)) => {
+                Ok(Layout::Parquet)
+            }
+            None => bail!("no known layout in {input}; name it with --layout"),
+        };
     }
-    let name = input.file_name().unwrap_or_default().to_string_lossy();
+    let file = input.file();
     for layout in [Layout::RecBole, Layout::Parquet] {
-        if layout.takes(plain(&name)) {
+        if layout.takes_file(&file) {
             return Ok(layout);
         }
     }
-    let lines = input::first_lines(input, 3)?;
+    let lines = file.first_lines(3)?;
     let Some(first) = lines.first() else {
-        bail!("{} is empty", input.display());
+        bail!("{input} is empty");
     };
     if first.trim_start_matches('\u{feff}').starts_with("SessionId\tItemId\tTime") {
         return Ok(Layout::Rsc15);
@@ -154,14 +160,5 @@ pub(super) fn detect(input: &Path) -> Result<Layout> {
     if first.contains([',', '\t', ';', '|']) {
         return Ok(Layout::Csv);
     }
-    bail!("the layout of {} cannot be told; name it with --layout", input.display());
-}
-
-fn names_in(folder: &Path) -> Result<Vec<String>> {
-    let entries = folder.read_dir().with_context(|| folder.display().to_string())?;
-    let mut names = entries
-        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-        .collect::<Result<Vec<_>>>()?;
-    names.sort();
-    Ok(names)
+    bail!("the layout of {input} cannot be told; name it with --layout");
 }

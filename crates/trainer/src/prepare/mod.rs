@@ -5,48 +5,65 @@
 //! disappears silently: each is kept, or counted under the reason for which it was filtered, or
 //! written to `quarantine.tsv` with its file, line and reason.
 //!
+//! A log may be larger than memory. Rows are sorted by session, and the clicks that are left by
+//! time, both in runs that fit in memory and are merged from a temporary folder of the output. What
+//! stays in memory besides is the items, one session, and the buffers.
+//!
 //! The data set is replaced only when all of the new one is ready, so an interrupted run leaves an
-//! older one as it was (and at most files with names like `.quarantine.tsv.tmp`, which the next
-//! run replaces).
+//! older one as it was (and at most `.onshelf.tmp` and files with names like `.quarantine.tsv.tmp`
+//! when it was killed, which the next run replaces).
 
+mod arrange;
 mod collect;
 mod columns;
 mod csv;
+mod events;
 mod input;
 mod items;
 mod layout;
 mod parquet;
 mod periods;
+mod quarantine;
+mod rare;
 mod recbole;
 mod report;
-mod rsc15;
 mod sequences;
 mod sessions;
+mod store;
 mod time;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder};
 use onshelf_core::event::EventKind;
 use onshelf_core::quality::Rules;
 
-use crate::dataset::{Dataset, Origin, Sessions};
+use crate::dataset::{DatasetWriter, Origin, Shape, Written};
 use crate::progress::Progress;
+use crate::spill::Spill;
+use crate::stop::Stopped;
 
-use collect::Collector;
+use arrange::Arranged;
+use collect::{BadRow, Collected, Collector, Row};
 pub use columns::ColumnMap;
+use input::{Input, LogFile};
 use items::ItemTable;
 pub use layout::Layout;
+use quarantine::Quarantine;
+use report::Shapes;
 pub use report::{LengthQuantiles, QualityReport, RuleReport};
-use sessions::{Arranged, Event};
 pub use time::TimeUnit;
+
+/// [`PrepareOptions::memory`] by default: most logs fit, and a laptop has it to spare.
+pub const DEFAULT_MEMORY: usize = 512 << 20;
 
 /// What to prepare and how. [`PrepareOptions::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct PrepareOptions {
-    /// A log file, or a folder of them. Of a folder of CSV files, one named `items` is the item
-    /// table.
+    /// A log file, or a folder of them; a path, or an address with `file://` or `s3://`. Of a
+    /// folder of CSV files, one named `items` is the item table.
     pub input: PathBuf,
     /// The folder of the data set.
     pub output: PathBuf,
@@ -86,6 +103,9 @@ pub struct PrepareOptions {
     pub user_history: bool,
     /// The rules for clean data, with their switches.
     pub rules: Rules,
+    /// Bytes of rows that are kept in memory; what is beyond goes to a temporary folder in the
+    /// output. The result is the same.
+    pub memory: usize,
 }
 
 impl PrepareOptions {
@@ -110,6 +130,7 @@ impl PrepareOptions {
             inactivity_minutes: 30,
             user_history: false,
             rules: Rules::default(),
+            memory: DEFAULT_MEMORY,
         }
     }
 
@@ -140,39 +161,45 @@ impl PrepareOptions {
 /// # Errors
 ///
 /// When the input cannot be read or is of no known layout, when a named column is missing, when
-/// no row is usable (`quarantine.tsv` then says why), or when the output cannot be written.
+/// no row is usable (`quarantine.tsv` then says why), when the output cannot be written, or
+/// [`Stopped`].
 pub fn run(options: &PrepareOptions, progress: &dyn Progress) -> Result<QualityReport> {
+    run_on(&Input::open(&options.input)?, options, progress)
+}
+
+fn run_on(input: &Input, options: &PrepareOptions, progress: &dyn Progress) -> Result<QualityReport> {
     let layout = match options.layout {
         Some(layout) => layout,
-        None => layout::detect(&options.input)?,
+        None => layout::detect(input)?,
     };
-    std::fs::create_dir_all(&options.output).with_context(|| options.output.display().to_string())?;
-    let mut collector = Collector::create(&options.output, options.time_unit)?;
+    let quarantine = Quarantine::create(&options.output)?;
+    let spill = Spill::create(&options.output)?;
+    // One sorter is filled while the other is read.
+    let half = options.memory / 2;
+    let mut collector = Collector::new(spill.sorter("rows", half), quarantine, options.time_unit);
     let mut items = ItemTable::default();
-    let source = read(layout, options, &mut collector, &mut items, progress);
-    // The quarantine is the user's way to find out what went wrong, so it comes first.
-    let collected = collector.finish()?;
-    let source = source?;
+    let source = match read(layout, input, options, &mut collector, &mut items, progress) {
+        Ok(source) => source,
+        Err(error) if error.is::<Stopped>() => return Err(error),
+        Err(error) => {
+            // The quarantine is the user's way to find out what went wrong.
+            let _ = collector.give_up();
+            return Err(error);
+        }
+    };
+    progress.start("sessions and rules", None);
+    let mut collected = collector.finish()?;
     ensure!(
-        !collected.events.is_empty(),
-        "none of the {} rows of {} is usable ({}); quarantine.tsv in {} names each",
+        collected.events > 0,
+        "none of the {} rows of {input} is usable ({}); quarantine.tsv in {} names each",
         collected.rows,
-        options.input.display(),
         report::list(&collected.quarantined),
         options.output.display()
     );
-    progress.start("sessions and rules", None);
-    let arranged = sessions::arrange(collected.events, collected.items.len(), &source, options)?;
-    let (dataset, notes) = build(&arranged, &collected.items, &items, &source, options)?;
-    let mut report = QualityReport::new(&dataset, &arranged, &items, collected.rows);
-    report.quarantined = collected.quarantined;
-    report.notes = notes;
-    if let Some(unit) = collected.time_unit {
-        report.notes.push(format!("times were read as {unit}"));
-    }
-    report.check()?;
-    let dataset = Dataset { origin: Origin { quality: Some(report.clone()), ..dataset.origin }, ..dataset };
-    dataset.save(&options.output)?;
+    let arranged = arrange::arrange(&collected, &source, options, spill.sorter("clicks", half))?;
+    // The rows are not needed any more: their memory, or their files, are given back.
+    collected.log = spill.sorter("none", 0).finish()?;
+    let report = write(&arranged, &collected, &items, &source, options)?;
     progress.finish(&format!(
         "prepared {} sessions, {} items, {} clicks",
         report.sessions, report.items, report.clicks
@@ -200,78 +227,134 @@ impl Source {
     }
 }
 
+/// What every reader needs.
+pub(crate) struct Reading<'a> {
+    files: &'a [LogFile],
+    options: &'a PrepareOptions,
+    collector: &'a mut Collector,
+    progress: &'a dyn Progress,
+}
+
+impl Reading<'_> {
+    /// The rows that follow are from this file.
+    fn begin(&mut self, file: &LogFile) {
+        self.collector.file(file);
+    }
+
+    /// Takes the row at a line (from 1), or what is wrong with it.
+    fn row(&mut self, line: u64, row: Result<Row<'_>, BadRow>) -> Result<()> {
+        self.collector.row(line, row)
+    }
+}
+
 fn read(
     layout: Layout,
+    input: &Input,
     options: &PrepareOptions,
     collector: &mut Collector,
     items: &mut ItemTable,
     progress: &dyn Progress,
 ) -> Result<Source> {
-    let beside = layout::item_table(&options.input)?.filter(|_| layout == Layout::Csv);
-    if let Some(path) = options.items.clone().or(beside) {
-        items.read_file(&path, &options.item_columns, collector, progress)?;
+    let item_file = match &options.items {
+        Some(path) => Some(one_file(path)?),
+        None if layout == Layout::Csv => layout::item_table(input)?,
+        None => None,
+    };
+    if let Some(file) = item_file {
+        items.read_file(&file, &options.item_columns, collector, progress)?;
     }
-    let files = layout.files(&options.input)?;
+    let files = layout.files(input)?;
     input::start(&files, "reading the log", progress)?;
+    let reading = Reading { files: &files, options, collector: &mut *collector, progress };
     let source = match layout {
-        Layout::Csv => csv::read(&files, options, collector, progress),
-        Layout::Rsc15 => rsc15::read(&files, options, collector, progress),
-        Layout::RecBole => recbole::read(&files, options, collector, progress),
-        Layout::Parquet => parquet::read(&files, options, collector, progress),
-        Layout::Periods => periods::read(&files, collector, progress),
-        Layout::Sequences => sequences::read(&files, collector, progress),
+        Layout::Csv | Layout::Rsc15 | Layout::RecBole => csv::read(layout, reading),
+        Layout::Parquet => parquet::read(reading),
+        Layout::Periods => periods::read(reading),
+        Layout::Sequences => sequences::read(reading),
     }?;
     progress.finish(&format!("read {} rows", collector.rows()));
     match (layout, &options.item_attributes) {
         (Layout::RecBole, _) if options.items.is_none() => {
-            recbole::read_items(&options.input, items, options, collector, progress)?;
+            recbole::read_items(input, items, options, collector, progress)?;
         }
-        (_, Some(path)) => items.read_attribute_ids(path)?,
+        (_, Some(path)) => items.read_attribute_ids(&one_file(path)?)?,
         _ => {}
     }
     Ok(source)
 }
 
-/// Numbers the items and packs the sessions; the notes say what an evaluation must know.
-fn build(
+/// A file that is named by itself.
+fn one_file(path: &Path) -> Result<LogFile> {
+    Ok(Input::open(path)?.file())
+}
+
+/// Numbers the items and writes the data set; the notes say what an evaluation must know.
+fn write(
     arranged: &Arranged,
-    ids: &[std::rc::Rc<str>],
+    collected: &Collected,
     attributes: &ItemTable,
     source: &Source,
     options: &PrepareOptions,
-) -> Result<(Dataset, Vec<String>)> {
-    let (order, given) = sessions::number_items(arranged, ids, source);
+) -> Result<QualityReport> {
+    let ids = &collected.items;
+    let (order, given) = arranged.number_items(ids, source)?;
     let mut index_of = vec![0_u32; ids.len()];
     for (index, &item) in (1..).zip(&order) {
         index_of[item as usize] = index;
     }
-    let mut sessions = Sessions::new(source.has_times);
-    for clicks in arranged.sessions() {
-        let period = clicks.first().map_or(0, |event| event.period);
-        let click = |event: &Event| (index_of[event.item as usize], event.kind, event.time);
-        sessions.push(period, clicks.iter().map(click))?;
-    }
     let catalogue = catalogue(&order, ids, attributes)?;
-    let mut notes = arranged.notes.clone();
-    notes.push(if given {
+    let shape = Shape { sessions: arranged.sessions, clicks: arranged.clicks, has_times: source.has_times };
+    let mut writer = DatasetWriter::create(&options.output, &catalogue, shape)?;
+    let mut shapes = Shapes::default();
+    let (mut items, mut kinds, mut times) = (Vec::new(), Vec::new(), Vec::new());
+    arranged.each(|period, clicks| {
+        items.clear();
+        kinds.clear();
+        times.clear();
+        for click in clicks {
+            items.push(index_of[click.item as usize]);
+            kinds.push(click.kind);
+            times.extend(source.has_times.then_some(click.time));
+        }
+        shapes.push(&items);
+        writer.push(period, &items, &kinds, &times)
+    })?;
+    let written = writer.finish()?;
+
+    let mut report =
+        QualityReport::new(&catalogue, written.periods(), &shapes, arranged, attributes, collected.rows);
+    report.quarantined.clone_from(&collected.quarantined);
+    report.notes.clone_from(&arranged.notes);
+    report.notes.push(if given {
         "item indices are the numbers given in the source".to_owned()
     } else {
         "item indices are in the order of first appearance".to_owned()
     });
-    let name = options.name.clone().unwrap_or_else(|| layout::name_of(&options.input));
-    let origin = Origin {
-        name,
+    let protocol = report.notes.clone();
+    report.notes.extend(collected.time_unit.map(|unit| format!("times were read as {unit}")));
+    report.check()?;
+    commit(written, protocol, &report, source, options)?;
+    Ok(report)
+}
+
+fn commit(
+    written: Written,
+    protocol: Vec<String>,
+    report: &QualityReport,
+    source: &Source,
+    options: &PrepareOptions,
+) -> Result<()> {
+    written.commit(Origin {
+        name: options.name.clone().unwrap_or_else(|| layout::name_of(&options.input)),
         layout: source.layout.to_string(),
         has_users: source.has_users(options),
-        protocol: notes.clone(),
-        quality: None,
-    };
-    let dataset = Dataset { catalogue, sessions, origin };
-    Ok((dataset, notes))
+        protocol,
+        quality: Some(report.clone()),
+    })
 }
 
 /// The items with clicks in the order of their indices, then those that only the attributes know.
-fn catalogue(order: &[u32], ids: &[std::rc::Rc<str>], attributes: &ItemTable) -> Result<Catalogue> {
+fn catalogue(order: &[u32], ids: &[Rc<str>], attributes: &ItemTable) -> Result<Catalogue> {
     let mut builder = CatalogueBuilder::new();
     let mut clicked = std::collections::HashSet::with_capacity(order.len());
     for &item in order {

@@ -1,71 +1,69 @@
 //! Parquet files, one event a row. Columns of text, whole numbers, floats and timestamps.
+//!
+//! Only the wanted columns are read, page by page, so a file may be larger than memory.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, ensure};
-use parquet::file::reader::{FileReader, SerializedFileReader};
+use anyhow::{Context, Result};
+use parquet::basic::{LogicalType, TimeUnit};
+use parquet::file::reader::{ChunkReader, FileReader, SerializedFileReader};
 use parquet::record::{Field, Row as Record};
 use parquet::schema::types::Type;
 
-use super::collect::{BadRow, Collector, Row, RowTime};
-use super::columns::LogColumns;
-use super::{Layout, PrepareOptions, Source};
-use crate::progress::Progress;
+use super::collect::{BadRow, Row, RowTime};
+use super::columns::{Agreed, LogColumns};
+use super::input::{LogFile, Place};
+use super::{Layout, Reading, Source};
 
-pub(super) fn read(
-    files: &[PathBuf],
-    options: &PrepareOptions,
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    let mut source = None;
-    for file in files {
-        collector.file(file);
-        let found =
-            read_file(file, options, collector, progress).with_context(|| file.display().to_string())?;
-        let before = source.replace(found);
-        ensure!(
-            before.is_none_or(|s| (s.by_user, s.has_times) == (found.by_user, found.has_times)),
-            "{} has other columns than the files before it",
-            file.display()
-        );
+pub(super) fn read(mut reading: Reading<'_>) -> Result<Source> {
+    let mut agreed = Agreed::default();
+    for file in reading.files {
+        match &file.place {
+            Place::Local(path) => {
+                let opened = File::open(path).with_context(|| file.to_string())?;
+                read_file(opened, file, &mut agreed, &mut reading)?;
+            }
+            Place::Remote(remote) => read_file(remote.blocks(), file, &mut agreed, &mut reading)?,
+        }
     }
-    source.context("no file")
+    agreed.source(Layout::Parquet)
 }
 
 fn read_file(
-    path: &PathBuf,
-    options: &PrepareOptions,
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    let bytes = path.metadata()?.len();
-    let reader = SerializedFileReader::new(File::open(path)?)?;
+    opened: impl ChunkReader + 'static,
+    file: &LogFile,
+    agreed: &mut Agreed,
+    reading: &mut Reading<'_>,
+) -> Result<()> {
+    let named = || file.to_string();
+    reading.begin(file);
+    let bytes = file.bytes()?;
+    let reader = SerializedFileReader::new(opened).with_context(named)?;
     let metadata = reader.metadata().file_metadata();
     let schema = metadata.schema();
     let header: Vec<_> = schema.get_fields().iter().map(|f| f.name().to_owned()).collect();
-    let columns = LogColumns::find(&options.columns, &header)?;
+    let columns = agreed.find(&reading.options.columns, &header, file)?;
+    let nanoseconds = columns.time.is_some_and(|at| in_nanoseconds(&schema.get_fields()[at]));
     let (projection, columns) = project(schema, &columns)?;
     let rows = u64::try_from(metadata.num_rows())?.max(1);
-    let mut fields = Texts::default();
-    for (line, record) in (1..).zip(reader.get_row_iter(Some(projection))?) {
-        let record = record?;
-        match fields.row(&record, &columns) {
-            Some(row) => collector.row(line, &row)?,
-            None => collector.bad(line, BadRow::Malformed)?,
-        }
-        // Bytes up to this row, as far as rows are of equal size.
-        progress.advance(bytes * line / rows - bytes * (line - 1) / rows);
+    // Bytes up to a row, as far as rows are of equal size.
+    let place = |row: u64| u64::try_from(u128::from(bytes) * u128::from(row) / u128::from(rows));
+    let mut fields = Texts { nanoseconds, ..Texts::default() };
+    for (line, record) in (1..).zip(reader.get_row_iter(Some(projection)).with_context(named)?) {
+        let record = record.with_context(named)?;
+        reading.row(line, fields.row(&record, &columns).ok_or(BadRow::Malformed))?;
+        reading.progress.advance(place(line)? - place(line - 1)?);
     }
-    Ok(Source {
-        layout: Layout::Parquet,
-        has_times: columns.time.is_some(),
-        by_user: columns.by_user,
-        has_periods: false,
-        prepared: false,
-    })
+    Ok(())
+}
+
+/// Whether a column holds times in nanoseconds, which the reader gives as plain numbers.
+fn in_nanoseconds(column: &Type) -> bool {
+    match column.get_basic_info().logical_type_ref() {
+        Some(LogicalType::Timestamp(time)) => time.unit == TimeUnit::NANOS,
+        _ => false,
+    }
 }
 
 /// The schema with the wanted columns only, and their places in it.
@@ -99,6 +97,8 @@ struct Texts {
     time: Vec<u8>,
     event: Vec<u8>,
     dwell: Vec<u8>,
+    /// Whether whole numbers in the time column are nanoseconds.
+    nanoseconds: bool,
 }
 
 impl Texts {
@@ -119,6 +119,7 @@ impl Texts {
         let time = match columns.time.map(|at| fields.get(at)) {
             None => RowTime::None,
             Some(Some(Field::TimestampMillis(ms))) => RowTime::Ms(*ms),
+            Some(Some(Field::Long(ns))) if self.nanoseconds => RowTime::Ms(ns.div_euclid(1_000_000)),
             Some(Some(Field::TimestampMicros(us))) => RowTime::Ms(us.div_euclid(1_000)),
             Some(field) => {
                 set(&mut self.time, field?)?;

@@ -1,27 +1,20 @@
 //! A folder of `period_N.txt`: lines `session item` in time order, as ADER's DIGINETICA.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 
-use super::collect::{BadRow, Collector, Row, RowTime};
+use super::collect::{BadRow, Row, RowTime};
 use super::layout::{period_of, plain};
-use super::{Layout, Source, input};
-use crate::progress::Progress;
+use super::{Layout, Reading, Source};
 
-pub(super) fn read(files: &[PathBuf], collector: &mut Collector, progress: &dyn Progress) -> Result<Source> {
-    for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let period = period_of(plain(&name))
-            .with_context(|| format!("{} is not named period_N.txt", file.display()))?;
-        collector.file(file);
-        collector.period(period);
-        input::each_line(file, progress, |line, content| {
+pub(super) fn read(mut reading: Reading<'_>) -> Result<Source> {
+    for file in reading.files {
+        let period = period_of(plain(file.base()));
+        reading.begin(file);
+        reading.collector.period(period.with_context(|| format!("{file} is not named period_N.txt"))?);
+        file.each_line(reading.progress, |line, content| {
             let mut words = words(content);
-            match (words.next(), words.next()) {
-                (Some(owner), Some(item)) => collector.row(line, &row(owner, item))?,
-                _ => collector.bad(line, BadRow::TooFewColumns)?,
-            }
+            let known = words.next().zip(words.next()).map(|(owner, item)| row(owner, item));
+            reading.row(line, known.ok_or(BadRow::TooFewColumns))?;
             Ok(true)
         })?;
     }

@@ -1,53 +1,40 @@
 //! RecBole's atomic files: `NAME.inter` and beside it, possibly, `NAME.item`, tab-separated with
 //! `name:type` headers.
 
-use std::path::{Path, PathBuf};
-
 use anyhow::{Context, Result, ensure};
 
 use super::collect::Collector;
-use super::csv::{Dialect, Table, read_files};
+use super::csv::Dialect;
+use super::input::{Input, LogFile};
 use super::items::ItemTable;
 use super::layout::plain;
-use super::{Layout, PrepareOptions, Source};
-use crate::progress::{Progress, Silent};
+use super::{Layout, PrepareOptions};
+use crate::progress::Progress;
 
-const DIALECT: Dialect = Dialect { delimiter: Some(b'\t'), no_header: false, typed_header: true };
+pub(super) const DIALECT: Dialect = Dialect { delimiter: Some(b'\t'), no_header: false, typed_header: true };
 
-/// Reads the interactions.
-pub(super) fn read(
-    files: &[PathBuf],
-    options: &PrepareOptions,
-    collector: &mut Collector,
-    progress: &dyn Progress,
-) -> Result<Source> {
-    for file in files {
-        let header = Table::open(file, &DIALECT, &Silent)?.header;
-        // Such a file repeats each click once per later target; read as a log it would be wrong.
-        ensure!(
-            !header.iter().any(|name| name == "item_id_list"),
-            "{} holds item_id_list sequences cut for a benchmark; prepare reads one event a row",
-            file.display()
-        );
-    }
-    read_files(Layout::RecBole, files, &DIALECT, &options.columns, collector, progress)
+/// Refuses files that repeat each click once per later target; read as a log they would be wrong.
+pub(super) fn check(header: &[String], file: &LogFile) -> Result<()> {
+    ensure!(
+        !header.iter().any(|name| name == "item_id_list"),
+        "{file} holds item_id_list sequences cut for a benchmark; prepare reads one event a row"
+    );
+    Ok(())
 }
 
 /// Reads the item file beside the interactions, if there is one.
 pub(super) fn read_items(
-    input: &Path,
+    input: &Input,
     items: &mut ItemTable,
     options: &PrepareOptions,
     collector: &mut Collector,
     progress: &dyn Progress,
 ) -> Result<()> {
     let inter = Layout::RecBole.files(input)?.into_iter().next().context("no .inter file")?;
-    let name = inter.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let stem = plain(&name).trim_end_matches(".inter");
+    let stem = plain(inter.base()).trim_end_matches(".inter");
     for ending in [".item", ".item.gz"] {
-        let path = inter.with_file_name(format!("{stem}{ending}"));
-        if path.exists() {
-            return items.read_table(&path, &DIALECT, &options.item_columns, collector, progress);
+        if let Some(file) = inter.sibling(&format!("{stem}{ending}"))? {
+            return items.read_table(&file, &DIALECT, &options.item_columns, collector, progress);
         }
     }
     Ok(())

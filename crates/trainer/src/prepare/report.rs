@@ -1,15 +1,16 @@
 //! How clean a source was: the report at the end of `prepare`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use anyhow::{Result, ensure};
+use onshelf_core::catalogue::Catalogue;
 use onshelf_core::quality::{Reason, Rules};
 use serde::{Deserialize, Serialize};
 
+use super::arrange::Arranged;
 use super::items::ItemTable;
-use super::sessions::{Arranged, quantile, repeat_share, sorted_lengths};
-use crate::dataset::{Dataset, PeriodInfo};
+use crate::dataset::PeriodInfo;
 
 /// What a rule did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,12 +85,16 @@ pub struct QualityReport {
 }
 
 impl QualityReport {
-    pub(super) fn new(dataset: &Dataset, arranged: &Arranged, items: &ItemTable, rows: u64) -> Self {
-        let sessions = &dataset.sessions;
-        let catalogue = &dataset.catalogue;
-        let each = || (0..sessions.len()).map(|i| sessions.session(i));
+    pub(super) fn new(
+        catalogue: &Catalogue,
+        periods: &[PeriodInfo],
+        shapes: &Shapes,
+        arranged: &Arranged,
+        items: &ItemTable,
+        rows: u64,
+    ) -> Self {
         let last = u32::try_from(catalogue.len()).unwrap_or(u32::MAX);
-        let clicks = sessions.clicks() as u64;
+        let clicks = arranged.clicks as u64;
         Self {
             rows,
             kept: clicks,
@@ -97,13 +102,13 @@ impl QualityReport {
             filtered: arranged.filtered.clone(),
             rules: Reason::ALL.map(|reason| rule(reason, arranged)).to_vec(),
             robot_sessions: arranged.robots,
-            sessions: sessions.len(),
+            sessions: arranged.sessions,
             items: catalogue.len(),
             items_without_clicks: (1..=last).filter(|&i| !catalogue.is_trained(i)).count(),
             clicks,
-            periods: dataset.periods(),
-            lengths: lengths(&sorted_lengths(each())),
-            repeat_share: repeat_share(each()),
+            periods: periods.to_vec(),
+            lengths: shapes.lengths(),
+            repeat_share: shapes.repeat_share(),
             item_rows: items.rows,
             item_rows_quarantined: items.quarantined.clone(),
             notes: Vec::new(),
@@ -199,16 +204,59 @@ pub(super) fn list(counts: &BTreeMap<String, u64>) -> String {
     if each.is_empty() { "nothing".to_owned() } else { each.join(", ") }
 }
 
-fn lengths(sorted: &[usize]) -> LengthQuantiles {
-    LengthQuantiles {
-        mean: sorted.iter().sum::<usize>() as f64 / sorted.len().max(1) as f64,
-        min: quantile(sorted, 0.0),
-        p25: quantile(sorted, 0.25),
-        p50: quantile(sorted, 0.5),
-        p75: quantile(sorted, 0.75),
-        p90: quantile(sorted, 0.9),
-        p99: quantile(sorted, 0.99),
-        max: quantile(sorted, 1.0),
+/// What the report tells about the shapes of sessions, which are seen one by one.
+#[derive(Default)]
+pub(super) struct Shapes {
+    /// How many sessions have each length.
+    lengths: BTreeMap<usize, usize>,
+    sessions: usize,
+    clicks: usize,
+    repeats: u64,
+    targets: u64,
+    /// Of the session at hand; kept for its memory.
+    seen: HashSet<u32>,
+}
+
+impl Shapes {
+    /// Counts a session's items in.
+    pub(super) fn push(&mut self, session: &[u32]) {
+        *self.lengths.entry(session.len()).or_default() += 1;
+        self.sessions += 1;
+        self.clicks += session.len();
+        self.seen.clear();
+        let distinct = session.iter().filter(|item| self.seen.insert(**item)).count();
+        self.repeats += (session.len() - distinct) as u64;
+        self.targets += session.len().saturating_sub(1) as u64;
+    }
+
+    /// The share of clicks, other than the first of their session, on an item that the session had
+    /// before.
+    fn repeat_share(&self) -> f64 {
+        if self.targets == 0 { 0.0 } else { self.repeats as f64 / self.targets as f64 }
+    }
+
+    /// The length below or at which the share `q` (0 to 1) of the sessions lies.
+    fn quantile(&self, q: f64) -> usize {
+        let rank = ((q * self.sessions as f64).ceil() as usize).clamp(1, self.sessions.max(1));
+        let mut below = 0;
+        let reached = self.lengths.iter().find(|(_, sessions)| {
+            below += **sessions;
+            below >= rank
+        });
+        reached.map_or(0, |(&length, _)| length)
+    }
+
+    fn lengths(&self) -> LengthQuantiles {
+        LengthQuantiles {
+            mean: self.clicks as f64 / self.sessions.max(1) as f64,
+            min: self.quantile(0.0),
+            p25: self.quantile(0.25),
+            p50: self.quantile(0.5),
+            p75: self.quantile(0.75),
+            p90: self.quantile(0.9),
+            p99: self.quantile(0.99),
+            max: self.quantile(1.0),
+        }
     }
 }
 

@@ -1,26 +1,23 @@
 //! Lines `user item item …` in time order, as S3-Rec's Amazon sets. Each item is a row.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
 
-use super::collect::{BadRow, Collector};
+use super::collect::BadRow;
 use super::periods::{row, words};
-use super::{Layout, Source, input};
-use crate::progress::Progress;
+use super::{Layout, Reading, Source};
 
-pub(super) fn read(files: &[PathBuf], collector: &mut Collector, progress: &dyn Progress) -> Result<Source> {
-    for file in files {
-        collector.file(file);
-        input::each_line(file, progress, |line, content| {
+pub(super) fn read(mut reading: Reading<'_>) -> Result<Source> {
+    for file in reading.files {
+        reading.begin(file);
+        file.each_line(reading.progress, |line, content| {
             let mut words = words(content);
             let user = words.next().unwrap_or_default();
             let mut words = words.peekable();
             if words.peek().is_none() {
-                collector.bad(line, BadRow::TooFewColumns)?;
+                reading.row(line, Err(BadRow::TooFewColumns))?;
             }
             for item in words {
-                collector.row(line, &row(user, item))?;
+                reading.row(line, Ok(row(user, item)))?;
             }
             Ok(true)
         })?;

@@ -12,7 +12,11 @@ use flate2::write::GzEncoder;
 use tempfile::TempDir;
 
 use super::*;
+use crate::dataset::Dataset;
 use crate::progress::Silent;
+
+mod places;
+mod streaming;
 
 /// A folder with one input file in it.
 fn input(name: &str, content: impl AsRef<[u8]>) -> TempDir {
@@ -23,6 +27,10 @@ fn input(name: &str, content: impl AsRef<[u8]>) -> TempDir {
 
 fn options(folder: &TempDir, name: &str) -> PrepareOptions {
     PrepareOptions::new(folder.path().join(name), folder.path().join("out"))
+}
+
+fn found(folder: &TempDir, name: &str) -> Input {
+    Input::open(&folder.path().join(name)).unwrap()
 }
 
 fn prepare(options: &PrepareOptions) -> (QualityReport, Dataset) {
@@ -386,12 +394,12 @@ fn the_layout_is_told_by_looking() {
     ];
     for (name, content, layout) in cases {
         let folder = input(name, content);
-        assert_eq!(layout::detect(&folder.path().join(name)).unwrap(), layout, "{name}");
+        assert_eq!(layout::detect(&found(&folder, name)).unwrap(), layout, "{name}");
         assert_eq!(layout.to_string().parse::<Layout>().unwrap(), layout);
     }
     for (name, content) in [("d.txt", "1 2\n3 4\n"), ("e.txt", "")] {
         let folder = input(name, content);
-        assert!(layout::detect(&folder.path().join(name)).is_err());
+        assert!(layout::detect(&found(&folder, name)).is_err());
     }
     assert!("cvs".parse::<Layout>().unwrap_err().to_string().contains("csv, recbole"));
 }

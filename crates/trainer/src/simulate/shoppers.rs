@@ -28,6 +28,7 @@ const FLOOD: f64 = 0.000_5;
 /// What has happened so far.
 #[derive(Default)]
 pub(super) struct Log {
+    /// Rows that nobody took yet.
     pub(super) rows: Vec<Row>,
     pub(super) sessions: u32,
     pub(super) planted: Planted,
@@ -321,29 +322,33 @@ fn choose<T: Copy>(weights: impl Iterator<Item = (T, f64)> + Clone, random: &mut
     last
 }
 
-/// Robots that walk through the shop: one to a thousand sessions, half of them at full speed,
-/// half of them at the speed of a person who never gets tired.
-pub(super) fn robots(stock: &Stock, options: &SimulateOptions, log: &mut Log, random: &mut ChaCha8Rng) {
-    for robot in 0..(log.sessions / 1_000).max(2) {
-        let events = random.random_range(210..400);
-        let gap = if robot % 2 == 0 { 50 } else { 3_000 };
-        let day = random.random_range(0..options.days as i32);
-        let mut time_ms = moment(day, random);
-        let first = random.random_range(0..stock.products.len());
-        for step in 0..events {
-            let product = ((first + step) % stock.products.len()) as u32;
-            log.rows.push(Row {
-                session: log.sessions,
-                shopper: options.shoppers as u32 + robot,
-                product: Some(product),
-                kind: EventKind::ViewItem,
-                time_ms,
-                dwell_ms: None,
-            });
-            time_ms += gap + random.random_range(0..20);
-        }
-        log.sessions += 1;
-        log.planted.robot_sessions += 1;
-        log.planted.robot_events += events;
+/// A robot that walks through the shop. Those with even numbers go at full speed, the others at the
+/// speed of a person who never gets tired.
+pub(super) fn robot(
+    number: u32,
+    stock: &Stock,
+    options: &SimulateOptions,
+    log: &mut Log,
+    random: &mut ChaCha8Rng,
+) {
+    let events = random.random_range(210..400);
+    let gap = if number.is_multiple_of(2) { 50 } else { 3_000 };
+    let day = random.random_range(0..options.days as i32);
+    let mut time_ms = moment(day, random);
+    let first = random.random_range(0..stock.products.len());
+    for step in 0..events {
+        let product = ((first + step) % stock.products.len()) as u32;
+        log.rows.push(Row {
+            session: log.sessions,
+            shopper: options.shoppers as u32 + number,
+            product: Some(product),
+            kind: EventKind::ViewItem,
+            time_ms,
+            dwell_ms: None,
+        });
+        time_ms += gap + random.random_range(0..20);
     }
+    log.sessions += 1;
+    log.planted.robot_sessions += 1;
+    log.planted.robot_events += events;
 }

@@ -160,3 +160,40 @@ fn sizes_out_of_range_are_refused() {
         assert!(generate(&options, &Silent).is_err());
     }
 }
+
+#[test]
+fn parquet_holds_the_same_clicks() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    for _ in 0..2 {
+        let csv = run(&small(6), folder.path(), &Silent).unwrap();
+        assert_eq!(run_as(Format::Parquet, &small(6), folder.path(), &Silent).unwrap(), csv);
+    }
+    let data = |input: &str| {
+        let mut options = PrepareOptions::new(at(input), at("data"));
+        options.period_days = Some(7);
+        options.memory = 100_000;
+        prepare::run(&options, &Silent).unwrap();
+        ["sessions.safetensors", "catalogue.json"].map(|name| fs::read(at("data").join(name)).unwrap())
+    };
+    assert!(data("clicks.csv") == data("clicks"));
+    let hidden = |entry: fs::DirEntry| entry.file_name().to_string_lossy().starts_with('.');
+    assert!(!fs::read_dir(folder.path()).unwrap().any(|entry| hidden(entry.unwrap())));
+}
+
+#[test]
+fn what_is_streamed_is_what_is_generated() {
+    let folder = tempfile::tempdir().unwrap();
+    run(&small(7), folder.path(), &Silent).unwrap();
+    let shop = generate(&small(7), &Silent).unwrap();
+    let text = fs::read_to_string(folder.path().join("clicks.csv")).unwrap();
+    let rows: Vec<_> = text.lines().skip(1).collect();
+    assert_eq!(rows.len(), shop.rows.len());
+    for (line, row) in rows.into_iter().zip(&shop.rows) {
+        let fields: Vec<_> = line.split(',').collect();
+        let item = row.product.map_or("", |product| &shop.products[product as usize].item_id);
+        assert_eq!(fields[0], format!("s{:06}", row.session + 1));
+        assert_eq!((fields[2], fields[3]), (item, row.kind.as_str()));
+        assert_eq!(fields[4], row.time_ms.to_string());
+    }
+}

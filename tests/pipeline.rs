@@ -12,3 +12,5 @@ mod device;
 mod repeat;
 #[path = "pipeline/server.rs"]
 mod server;
+#[path = "pipeline/update.rs"]
+mod update;

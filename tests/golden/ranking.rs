@@ -163,7 +163,12 @@ fn vsknn_agrees() {
     let file: NeighbourFile = golden("neighbours.json");
     let mut scratch = VsknnScratch::default();
     for (at, case) in file.cases.iter().enumerate() {
-        let options = VsknnOptions { sample: case.sample, neighbours: case.neighbours, window: case.window };
+        let options = VsknnOptions {
+            sample: case.sample,
+            neighbours: case.neighbours,
+            window: case.window,
+            ..VsknnOptions::default()
+        };
         let knn = Vsknn::new(session_log(&file.log), file.items, options);
         let mut scores = vec![9.0; file.items];
         knn.score(&case.item_seq, case.exclude, &mut scratch, &mut scores);

@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let args = Args::parse();
     rayon::ThreadPoolBuilder::new().num_threads(args.threads).build_global()?;
     let data = Dataset::load(&args.data)?;
-    let options = CorpusOptions { last_period: args.last_period, validation: 0.05, half_life: 0.0 };
+    let options = CorpusOptions { last_period: args.last_period, validation: 0.05, ..Default::default() };
     let corpus = Corpus::new(&data, &options)?;
     let shape = StudentShape {
         dim: 96,

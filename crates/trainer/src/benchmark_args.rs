@@ -82,7 +82,7 @@ impl BenchmarkArgs {
         }
         let mut strategies = self.strategies.clone();
         if strategies.is_empty() {
-            strategies = Strategy::value_variants().to_vec();
+            strategies = Strategy::ALL.to_vec();
             // What the others are compared with comes first.
             strategies.sort_by_key(|&s| s != Strategy::Combined);
         }

@@ -67,6 +67,17 @@ pub enum Strategy {
 }
 
 impl Strategy {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Gradient,
+        Self::Dropout,
+        Self::Ewc,
+        Self::Replay,
+        Self::Distillation,
+        Self::Reptile,
+        Self::Combined,
+    ];
+
     /// Its name on the command line.
     #[must_use]
     pub fn name(self) -> String {

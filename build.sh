@@ -164,7 +164,7 @@ native() { CARGO_TARGET_DIR=$CACHE/native cargo "$@"; }
 
 onshelf_cli() {
   native build --release --locked -p onshelf-trainer --bin onshelf >&2
-  "$CACHE/native/release/onshelf" "$@"
+  ONSHELF_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) "$CACHE/native/release/onshelf" "$@"
 }
 
 # One WebAssembly module into dist/onshelf. A module that did not change is not optimised again.

@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod leave_one_out;
+mod machine;
 mod report;
 mod simple;
 

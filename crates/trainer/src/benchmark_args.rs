@@ -71,7 +71,7 @@ impl BenchmarkArgs {
         if self.protocol == Protocol::Beauty {
             (train.max_len, train.validation) = (50, 0.0);
             train.seed = self.seeds.first().copied().unwrap_or(1);
-            train.passes = self.passes.unwrap_or(20);
+            train.passes = self.passes.unwrap_or(12);
             train.dropout = self.dropout.unwrap_or(0.5);
             if self.quick {
                 (train.dim, train.blocks, train.passes) = (32, 1, 2);

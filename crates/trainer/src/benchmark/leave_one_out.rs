@@ -48,11 +48,12 @@ impl LeaveOneOut {
     #[must_use]
     pub fn to_markdown(&self) -> String {
         let mut out = format!(
-            "Leave-one-out, full ranking, seen items masked; {} tests, seed {}, data set {}.\n\n\
+            "Leave-one-out, full ranking, seen items masked; {} tests, seed {}, data set {}. {}.\n\n\
              | method | HR@5 | NDCG@5 | HR@10 | NDCG@10 | validation HR@10 |\n| --- | --- | --- | --- | --- | --- |\n",
             self.lines.first().map_or(0, |l| l.test.tests),
             self.train.seed,
-            &self.dataset[..12.min(self.dataset.len())]
+            &self.dataset[..12.min(self.dataset.len())],
+            super::machine::describe()
         );
         for l in &self.lines {
             let t = &l.test;

@@ -143,11 +143,10 @@ impl Report {
 
     pub(super) fn write(&self, out: &Path, results: &Results) -> Result<()> {
         let about = format!(
-            "Data set {}, settings {}, {} threads, onshelf {}.\n\n",
+            "Data set {}, settings {}. {}.\n\n",
             &results.dataset[..12.min(results.dataset.len())],
             results.settings,
-            std::thread::available_parallelism().map_or(1, usize::from),
-            env!("CARGO_PKG_VERSION"),
+            super::machine::describe(),
         );
         write_atomic(&out.join("report.md"), (about + &self.to_markdown()).as_bytes())?;
         write_json(&out.join("report.json"), self)?;

@@ -103,7 +103,7 @@ fn an_interrupted_training_ends_in_the_same_teacher() {
 #[test]
 fn a_crash_before_the_first_checkpoint_or_after_the_last_pass_loses_nothing_either() {
     let built = built();
-    for during in ["train pass 1/2", "choose the mix"] {
+    for during in ["train pass 1/2", "fit the reranker"] {
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("teacher");
         crash(&built.data(), &out, &train_options(), during);

@@ -297,9 +297,11 @@ pub(crate) fn fit_reranker(
     let share = total.div_ceil(limit.max(1)).max(1);
     let start = rng.random_range(0..share);
     let work = batches(unseen, max_len, 256, rng, |s| s % share == start);
-    progress.start("fit the reranker", None);
+    progress.start("fit the reranker", Some(2));
     let examples = teacher.examples(&work)?;
+    progress.advance(1);
     let (reranker, fit) = Reranker::fit(teacher.reranker.as_ref(), &examples, &Device::flex(), rng)?;
+    progress.advance(1);
     teacher.reranker = reranker;
     progress.finish(&format!(
         "reranker: {} predictions, held-back loss {:.4} before, {:.4} after",

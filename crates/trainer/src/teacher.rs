@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `teacher.json` | [`TeacherInfo`] |
 //! | `network.safetensors` | encoder, item vectors and biases |
+//! | `moments.safetensors` | the optimiser's state, for `update`; may be deleted |
 //! | `reranker.safetensors` | the perceptron that orders the best candidates, where one was fitted |
 //! | `checkpoint.safetensors`, `checkpoint.json` | while training: parameters and moments after the last whole pass |
 //!
@@ -20,7 +21,7 @@ use onshelf_core::version::{StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::training::{
-    Blend, Fit, FloatItems, Network, Reranker, Teacher, TrainSet, batches, exact_batches,
+    Blend, Fit, FloatItems, Network, Reranker, Stepper, Teacher, TrainSet, batches, exact_batches,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -40,6 +41,7 @@ pub use train::train;
 const FORMAT: u32 = 2;
 const INFO: &str = "teacher.json";
 const NETWORK: &str = "network.safetensors";
+const MOMENTS: &str = "moments.safetensors";
 const RERANKER: &str = "reranker.safetensors";
 
 /// Everything that decides the result of training.
@@ -119,6 +121,9 @@ pub struct TeacherInfo {
     /// SHA-256 of the reranker's tensors, where there is one.
     #[serde(default)]
     pub reranker: Option<String>,
+    /// SHA-256 of the optimiser's state, where it was kept.
+    #[serde(default)]
+    pub moments: Option<String>,
     /// Share of the network in the mix that names the candidates.
     pub blend_network: f32,
     /// Exponent on the neighbours' votes in it.
@@ -167,6 +172,8 @@ pub struct TeacherState {
     pub weights: Weights,
     /// The last word.
     pub reranker: Option<Reranker>,
+    /// The optimiser's state, for the next update to go on from; none in a folder without it.
+    pub moments: Option<Weights>,
 }
 
 impl TeacherState {
@@ -183,6 +190,14 @@ impl TeacherState {
             Some(reranker) => {
                 let file = reranker.weights().to_safetensors()?;
                 write_atomic(&out.join(RERANKER), &file)?;
+                Some(sha256_hex(&file))
+            }
+            None => None,
+        };
+        info.moments = match &self.moments {
+            Some(moments) => {
+                let file = moments.to_safetensors()?;
+                write_atomic(&out.join(MOMENTS), &file)?;
                 Some(sha256_hex(&file))
             }
             None => None,
@@ -205,7 +220,14 @@ impl TeacherState {
                 Ok(Reranker::from_weights(&read_weights(&dir.join(RERANKER), hash, "train")?)?)
             })
             .transpose()?;
-        Ok(Self { info, weights, reranker })
+        // Without them an update starts its optimiser afresh; damage to them is told all the same.
+        let moments = info
+            .moments
+            .as_ref()
+            .filter(|_| dir.join(MOMENTS).exists())
+            .map(|hash| read_weights(&dir.join(MOMENTS), hash, "train"))
+            .transpose()?;
+        Ok(Self { info, weights, reranker, moments })
     }
 
     /// The teacher, ready to be asked, on the log that it saw.
@@ -220,6 +242,14 @@ impl TeacherState {
         teacher.reranker.clone_from(&self.reranker);
         Ok(teacher)
     }
+}
+
+/// What an optimiser keeps, without the parameters.
+pub(crate) fn moments(stepper: &Stepper, items: &FloatItems) -> Weights {
+    let mut out = stepper.checkpoint();
+    items.checkpoint(&mut out);
+    out.floats.retain(|name, _| name.starts_with("adam."));
+    out
 }
 
 /// The item table among a network's tensors.

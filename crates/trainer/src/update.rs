@@ -13,6 +13,8 @@
 //! Rates are tried on validation sessions, which also decide which pass is kept and whether the new
 //! version is better than the old one at all.
 
+mod reptile;
+
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
@@ -23,8 +25,8 @@ use onshelf_model::Device;
 use onshelf_model::training::{
     Anchor, Candidates, Fit, FloatItems, Importance, Network, SoftTargets, Stepper, TrainSet, batches,
 };
+use rand::SeedableRng;
 use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +45,6 @@ const MEMORY: usize = 3000;
 const RERANKED: usize = 8000;
 /// The old network's items kept at each position.
 const TOLD: usize = 20;
-/// Tasks of a pass of Reptile.
-const TASKS: usize = 4;
 
 /// How a teacher learns a new period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
@@ -247,20 +247,22 @@ pub fn advance(
     let judge =
         Judge { now: &now, memory: &memory, known: &before.counts, max_len: state.info.options.max_len };
     let start = judge.marks(&next)?;
-    let mut best: Option<(f64, Weights, f32, usize, [Summary; 2])> = None;
+    let mut best: Option<Tried> = None;
     for &scale in &options.scales {
         let tried = learn(&next, &now, fresh.clone(), options, scale, &judge, &mut rng, progress)?;
-        if best.as_ref().is_none_or(|b| tried.0 > b.0) {
+        if best.as_ref().is_none_or(|b| tried.merit > b.merit) {
             best = Some(tried);
         }
     }
-    let Some((merit, weights, scale, passes, marks)) = best else { bail!("--scales names no factor") };
-    (report.scale, report.passes) = (scale, passes);
+    let Some(best) = best else { bail!("--scales names no factor") };
+    let marks = best.marks;
+    (report.scale, report.passes) = (best.scale, best.passes);
     report.newest = [start[0], marks[0]];
     report.earlier = [start[1], marks[1]];
-    report.kept_old = merit < judge.merit(&start);
+    report.kept_old = best.merit < judge.merit(&start);
     if !report.kept_old {
-        next.weights = weights;
+        next.weights = best.weights;
+        next.moments = Some(best.moments);
     }
     report.cpu_seconds = cpu.elapsed().as_secs_f64();
     if options.rerank {
@@ -326,6 +328,16 @@ impl Judge<'_> {
     }
 }
 
+/// What came of one factor on the rates.
+struct Tried {
+    merit: f64,
+    weights: Weights,
+    moments: Weights,
+    scale: f32,
+    passes: usize,
+    marks: [Summary; 2],
+}
+
 #[expect(clippy::too_many_arguments, reason = "one try of an update")]
 fn learn(
     state: &TeacherState,
@@ -336,7 +348,7 @@ fn learn(
     judge: &Judge<'_>,
     rng: &mut ChaCha8Rng,
     progress: &dyn Progress,
-) -> Result<(f64, Weights, f32, usize, [Summary; 2])> {
+) -> Result<Tried> {
     let strategy = options.strategy;
     let shape = &state.info.shape;
     let mut rates = Rates { passes: options.passes, ..Rates::of(&state.info.options) };
@@ -347,13 +359,20 @@ fn learn(
     }
     let mut items = float_items(&state.weights, shape.dim)?;
     let mut stepper = Stepper::new(encoder_part(&state.weights), shape.clone(), &Device::flex());
+    if let Some(moments) = &state.moments {
+        // Fresh moments would give every row a first step of full size, whatever its gradient.
+        let mut saved = state.weights.clone();
+        saved.floats.extend(moments.floats.clone());
+        stepper.restore(&saved)?;
+        items.restore(&saved)?;
+    }
     let new = part_of(&now.train, |s| fresh.contains(&s));
     let candidates = Candidates::new(&now.counts, 0.5, state.info.options.negatives);
     if strategy == Strategy::Ewc {
         stepper.anchor =
             Some(anchor(&mut stepper, &mut items, now, &fresh, &candidates, &rates, options, rng)?);
     }
-    let mut best: Option<(f64, Weights, f32, usize, [Summary; 2])> = None;
+    let mut best: Option<Tried> = None;
     let soft = if strategy.distils() {
         rates.distil = options.distil;
         Some(told(state, now, &new, rng)?)
@@ -369,7 +388,7 @@ fn learn(
         let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
         let lessons = Lessons { set: &set, candidates: &candidates, soft: soft.as_ref() };
         if strategy == Strategy::Reptile {
-            reptile(pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
+            reptile::run_pass(pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
         } else {
             run_pass("update", pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
         }
@@ -377,8 +396,9 @@ fn learn(
         tried.weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
         let marks = judge.marks(&tried)?;
         let merit = judge.merit(&marks);
-        if best.as_ref().is_none_or(|b| merit > b.0) {
-            best = Some((merit, tried.weights, scale, pass + 1, marks));
+        if best.as_ref().is_none_or(|b| merit > b.merit) {
+            let moments = teacher::moments(&stepper, &items);
+            best = Some(Tried { merit, weights: tried.weights, moments, scale, passes: pass + 1, marks });
         }
     }
     best.ok_or_else(|| anyhow::anyhow!("--passes must be at least 1"))
@@ -453,37 +473,4 @@ fn anchor(
     let importance = stepper.importance.take().unwrap_or_default();
     let dim = items.vectors.len() / items.biases.len().max(1);
     Ok(Anchor::new(importance, stepper.weights.clone(), items.vectors.clone(), dim, options.ewc))
-}
-
-/// A pass in tasks; after each the start moves half-way to where the task led.
-fn reptile(
-    pass: usize,
-    lessons: &Lessons<'_>,
-    rates: &Rates,
-    stepper: &mut Stepper,
-    items: &mut FloatItems,
-    rng: &mut ChaCha8Rng,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let first = rng.random_range(0..TASKS);
-    for task in 0..TASKS {
-        let start = (stepper.weights.clone(), items.vectors.clone(), items.biases.clone());
-        let set = part_of(lessons.set, |s| s % TASKS == (task + first) % TASKS);
-        if set.log.iter().all(|s| s.len() < 2) {
-            continue;
-        }
-        let part = Lessons { set: &set, candidates: lessons.candidates, soft: None };
-        run_pass("update", pass, &part, rates, stepper, items, rng, progress)?;
-        for (name, tensor) in &mut stepper.weights.floats {
-            half_way(&mut tensor.values, &start.0.floats[name].values);
-        }
-        half_way(&mut items.vectors, &start.1);
-        half_way(&mut items.biases, &start.2);
-        items.normalise();
-    }
-    Ok(())
-}
-
-fn half_way(now: &mut [f32], then: &[f32]) {
-    now.iter_mut().zip(then).for_each(|(a, b)| *a = 0.5 * (*a + b));
 }

@@ -195,6 +195,7 @@ fn finish(
 ) -> Result<TeacherState> {
     let (started, cpu) = (std::time::Instant::now(), cpu_time::ProcessTime::now());
     let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
+    let moments = Some(super::moments(&stepper, &items));
     let network = Network::new(&weights, &shape, corpus.items, &Device::flex())?;
     let validation_network =
         validate_network(&network, &items, &corpus.counts, &corpus.validation, options.max_len)?;
@@ -216,6 +217,7 @@ fn finish(
         dataset,
         network: String::new(),
         reranker: None,
+        moments: None,
         blend_network: teacher.blend.network,
         blend_sharpness: teacher.blend.sharpness,
         validation,
@@ -226,5 +228,5 @@ fn finish(
         seconds: done.seconds + seconds,
         cpu_seconds: done.cpu_seconds + cpu_seconds,
     };
-    Ok(TeacherState { info, weights, reranker: teacher.reranker })
+    Ok(TeacherState { info, weights, reranker: teacher.reranker, moments })
 }

@@ -143,11 +143,6 @@ pub fn run(options: &BenchmarkOptions, progress: &dyn Progress) -> Result<Report
     Ok(report)
 }
 
-/// Means over some summaries, each counting the same; tests are added up.
-pub(crate) fn mean<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Summary {
-    crate::evaluate::mean(summaries.into_iter())
-}
-
 /// Cells of each (method, seed), by period.
 pub(crate) fn by_run(results: &Results) -> BTreeMap<(String, u64), Vec<&Cell>> {
     let mut out: BTreeMap<(String, u64), Vec<&Cell>> = BTreeMap::new();

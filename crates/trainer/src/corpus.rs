@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use anyhow::{Result, ensure};
-use onshelf_core::neighbour::SessionLog;
 use onshelf_model::encoder::gap_bucket;
 use onshelf_model::training::TrainSet;
 
@@ -48,8 +47,8 @@ impl Corpus {
         let seen = sessions.before_period(options.last_period + 1);
         let stride = held_out_stride(options.validation);
         let mut out = Self {
-            train: empty_set(),
-            validation: empty_set(),
+            train: TrainSet::default(),
+            validation: TrainSet::default(),
             counts: vec![0; items + 1],
             items,
             starts: Vec::new(),
@@ -88,13 +87,13 @@ impl Corpus {
     #[must_use]
     pub fn of(train: TrainSet, items: usize) -> Self {
         let counts = train.log.counts(items);
-        Self { train, validation: empty_set(), counts, items, starts: vec![(0, 0)], stride: 0 }
+        Self { train, validation: TrainSet::default(), counts, items, starts: vec![(0, 0)], stride: 0 }
     }
 
     /// The held-out sessions of an earlier period, as far as `known` says that their items were known.
     #[must_use]
     pub fn held_out(&self, data: &Dataset, period: u32, known: &[u32]) -> TrainSet {
-        let mut set = empty_set();
+        let mut set = TrainSet::default();
         let range = data.sessions.in_period(period);
         for s in range.clone().filter(|s| is_held_out(s - range.start, self.stride)) {
             append(&mut set, &data.sessions, s, 1.0, |i| known[i as usize] > 0);
@@ -115,7 +114,7 @@ impl Corpus {
     /// sessions that fall below two clicks with them.
     #[must_use]
     pub fn tests(&self, data: &Dataset, range: Range<usize>) -> TrainSet {
-        let mut set = empty_set();
+        let mut set = TrainSet::default();
         for s in range {
             append(&mut set, &data.sessions, s, 1.0, |i| self.counts[i as usize] > 0);
         }
@@ -134,7 +133,7 @@ fn held_out_stride(share: f64) -> usize {
 /// Some sessions of a set.
 #[must_use]
 pub fn part_of(set: &TrainSet, wanted: impl Fn(usize) -> bool) -> TrainSet {
-    let mut out = empty_set();
+    let mut out = TrainSet::default();
     let mut at = 0;
     for (s, session) in set.log.iter().enumerate() {
         let range = at..at + session.len();
@@ -155,10 +154,6 @@ pub fn append_sessions(set: &mut TrainSet, more: &TrainSet) {
     set.kinds.extend_from_slice(&more.kinds);
     set.gaps.extend_from_slice(&more.gaps);
     set.weights.extend_from_slice(&more.weights);
-}
-
-fn empty_set() -> TrainSet {
-    TrainSet { log: SessionLog::new(), ..Default::default() }
 }
 
 fn append(set: &mut TrainSet, sessions: &Sessions, s: usize, weight: f32, keep: impl Fn(u32) -> bool) {

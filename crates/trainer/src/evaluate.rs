@@ -5,12 +5,13 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, rank_of};
-use onshelf_core::neighbour::{Transitions, Vsknn, VsknnOptions, VsknnScratch};
+use onshelf_core::neighbour::VsknnScratch;
 use onshelf_core::rank::top_k;
 use onshelf_model::training::{Batch, TrainSet, exact_batches};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::baselines::Baseline;
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::progress::Progress;
@@ -60,6 +61,22 @@ pub fn rank_rows(scores: &mut [f32], counts: &[u32], targets: &[u32], sum: &mut 
     }
 }
 
+/// Metrics on every position of sessions that a model has not seen, among the items with a count.
+/// `score` gives `[rows, items]` for a batch.
+pub(crate) fn measure(
+    unseen: &TrainSet,
+    counts: &[u32],
+    max_len: usize,
+    mut score: impl FnMut(&Batch) -> Result<Vec<f32>>,
+) -> Result<Summary> {
+    let mut sum = Accumulator::new();
+    for batch in exact_batches(unseen, max_len, BLOCK) {
+        let mut scores = score(&batch)?;
+        rank_rows(&mut scores, counts, &batch.targets, &mut sum);
+    }
+    Ok(sum.summary(counts.len() - 1))
+}
+
 /// Items that training never saw cannot be ranked by it: neither shown nor counted.
 pub fn rule_out_unseen(row: &mut [f32], counts: &[u32]) {
     for (score, &count) in row.iter_mut().zip(&counts[1..]) {
@@ -85,24 +102,12 @@ pub fn evaluate(
     student: Option<&LoadedStudent>,
     progress: &dyn Progress,
 ) -> Result<Table> {
-    let knn = Vsknn::new(corpus.train.log.clone(), corpus.items, VsknnOptions::default());
-    let transitions = Transitions::new(&corpus.train.log, corpus.items);
-    let popularity: Vec<f32> = corpus.counts[1..].iter().map(|&c| c as f32).collect();
-    let mut methods: Vec<Method<'_>> = vec![
-        ("popularity".into(), Box::new(|batch: &Batch| Ok(popularity.repeat(batch.rows.len())))),
-        (
-            "item transitions".into(),
-            Box::new(|batch: &Batch| {
-                Ok(simple(batch, corpus.items, |prefix, row, _| transitions.score(prefix, row)))
-            }),
-        ),
-        (
-            "VSKNN".into(),
-            Box::new(|batch: &Batch| {
-                Ok(simple(batch, corpus.items, |prefix, row, scratch| knn.score(prefix, None, scratch, row)))
-            }),
-        ),
-    ];
+    let baselines = Baseline::NAMES[..3].iter().map(|&name| {
+        let baseline = Baseline::new(name, &corpus.train.log, corpus.items);
+        let score = move |batch: &Batch| Ok(simple(batch, corpus.items, &baseline));
+        (name.to_owned(), Box::new(score) as Box<dyn FnMut(&Batch) -> Result<Vec<f32>>>)
+    });
+    let mut methods: Vec<Method<'_>> = baselines.collect();
     if let Some(t) = teacher {
         methods.push((
             "teacher's network".into(),
@@ -158,21 +163,19 @@ pub fn evaluate(
     Ok(table)
 }
 
-fn simple(
-    batch: &Batch,
-    items: usize,
-    score: impl Fn(&[u32], &mut [f32], &mut VsknnScratch) + Sync,
-) -> Vec<f32> {
+fn simple(batch: &Batch, items: usize, baseline: &Baseline) -> Vec<f32> {
     let mut scores = vec![0.0; batch.rows.len() * items];
     scores
         .par_chunks_exact_mut(items)
         .zip(&batch.rows)
-        .for_each_init(VsknnScratch::default, |scratch, (row, &at)| score(batch.prefix(at), row, scratch));
+        .for_each_init(VsknnScratch::default, |scratch, (row, &at)| {
+            baseline.score(batch.prefix(at), scratch, row)
+        });
     scores
 }
 
 /// Unweighted mean over periods, as the protocol asks; tests are added up.
-pub(crate) fn mean<'a>(summaries: impl Iterator<Item = &'a Summary>) -> Summary {
+pub(crate) fn mean<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> Summary {
     let mut out = Summary::default();
     let mut n = 0.0;
     for s in summaries {

@@ -68,46 +68,46 @@ struct TrainArgs {
     #[arg(long)]
     last_period: Option<u32>,
     /// Seed of everything random.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = TrainOptions::default().seed)]
     seed: u64,
     /// Passes over the sessions.
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = TrainOptions::default().passes)]
     passes: usize,
     /// Dimensions of item vectors.
-    #[arg(long, default_value_t = 96)]
+    #[arg(long, default_value_t = TrainOptions::default().dim)]
     dim: usize,
     /// Transformer blocks.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = TrainOptions::default().blocks)]
     blocks: usize,
     /// Attention heads.
-    #[arg(long, default_value_t = 2)]
+    #[arg(long, default_value_t = TrainOptions::default().heads)]
     heads: usize,
     /// Longest session that is read, in clicks.
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = TrainOptions::default().max_len)]
     max_len: usize,
     /// Predicted positions of a step; 0: by the number of clicks, at most 1,024.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = TrainOptions::default().positions)]
     positions: usize,
     /// Sampled negatives of a step.
-    #[arg(long, default_value_t = 1024)]
+    #[arg(long, default_value_t = TrainOptions::default().negatives)]
     negatives: usize,
     /// Peak learning rate of the encoder.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = TrainOptions::default().rate)]
     rate: f32,
     /// Peak learning rate of item vectors.
-    #[arg(long, default_value_t = 2e-2)]
+    #[arg(long, default_value_t = TrainOptions::default().item_rate)]
     item_rate: f32,
     /// Dropout on item vectors (0-1).
-    #[arg(long, default_value_t = 0.4)]
+    #[arg(long, default_value_t = TrainOptions::default().dropout)]
     dropout: f32,
     /// Softmax temperature.
-    #[arg(long, default_value_t = 0.07)]
+    #[arg(long, default_value_t = TrainOptions::default().temperature)]
     temperature: f32,
     /// Periods after which a session counts half; 0: all count fully.
-    #[arg(long, default_value_t = 0.0)]
+    #[arg(long, default_value_t = TrainOptions::default().half_life)]
     half_life: f64,
     /// Share of the newest period that is held out for validation (0-0.5).
-    #[arg(long, default_value_t = 0.05)]
+    #[arg(long, default_value_t = TrainOptions::default().validation)]
     validation: f64,
 }
 
@@ -126,25 +126,25 @@ struct UpdateArgs {
     #[arg(long)]
     to: Option<u32>,
     /// How to learn without forgetting.
-    #[arg(long, value_enum, default_value_t = Strategy::Combined)]
+    #[arg(long, value_enum, default_value_t = UpdateOptions::default().strategy)]
     strategy: Strategy,
     /// Seed of everything random.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = UpdateOptions::default().seed)]
     seed: u64,
     /// Most passes over the lessons; validation sessions decide how many are kept.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = UpdateOptions::default().passes)]
     passes: usize,
     /// Clicks of older sessions for each new one, where the strategy replays.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = UpdateOptions::default().replay)]
     replay: f64,
     /// Share of the loss that follows the old network, where the strategy distils (0-1).
-    #[arg(long, default_value_t = 0.3)]
+    #[arg(long, default_value_t = UpdateOptions::default().distil)]
     distil: f32,
     /// Strength of elastic weight consolidation.
-    #[arg(long, default_value_t = 100.0)]
+    #[arg(long, default_value_t = UpdateOptions::default().ewc)]
     ewc: f32,
     /// Factors on the learning rates of the first training, comma-separated; validation sessions decide.
-    #[arg(long, value_delimiter = ',', default_value = "0.5")]
+    #[arg(long, value_delimiter = ',', default_values_t = UpdateOptions::default().scales)]
     scales: Vec<f32>,
 }
 
@@ -343,7 +343,7 @@ fn train(cli: &Cli, args: &TrainArgs, progress: &dyn Progress) -> Result<()> {
         negatives: args.negatives,
         rate: args.rate,
         item_rate: args.item_rate,
-        decay: 0.01,
+        decay: TrainOptions::default().decay,
         dropout: args.dropout,
         half_life: args.half_life,
         validation: args.validation,

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use onshelf_core::metrics::{Accumulator, Summary};
+use onshelf_core::metrics::Summary;
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::version::{FineTuneConfig, StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
@@ -17,7 +17,7 @@ use onshelf_model::encoder::{Encoder, REPEAT, boost_repeats};
 use onshelf_model::quantise::kmeans;
 use onshelf_model::student::Adapter;
 use onshelf_model::training::{
-    Batch, Candidates, CodedItems, SoftTargets, StepOptions, Stepper, batches, exact_batches, session_vectors,
+    Batch, Candidates, CodedItems, SoftTargets, Stepper, batches, session_vectors,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -26,11 +26,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
-use crate::evaluate::rank_rows;
+use crate::evaluate::measure;
 use crate::files::{read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::stop;
-use crate::teacher::{self, LoadedTeacher, positions_of_a_step, schedule};
+use crate::teacher::{self, Lessons, LoadedTeacher, Rates, encoder_part, run_pass};
 
 const FORMAT: u32 = 1;
 const INFO: &str = "student.json";
@@ -153,8 +153,22 @@ pub fn distill(
     let soft = ask_teacher(&loaded, options, progress)?;
     let mut stepper = Stepper::new(encoder_weights, shape.clone(), &device);
     let candidates = Candidates::new(&loaded.corpus.counts, 0.5, options.negatives);
+    let first = first_taught(&loaded, options.taught);
+    let lessons = Lessons { set: &loaded.corpus.train, first, candidates: &candidates, soft: Some(&soft) };
+    let rates = Rates {
+        passes: options.passes,
+        rate: options.rate,
+        item_rate: options.item_rate,
+        decay: 0.01,
+        dropout: 0.1,
+        distil: options.distil,
+        certain: 6,
+        positions: options.positions,
+        max_len: shape.max_len,
+    };
     for pass in 0..options.passes {
-        run_pass(pass, &loaded, &mut stepper, &mut items, &candidates, &soft, options, progress)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ (0x51_7cc1 * (pass as u64 + 1)));
+        run_pass("distil", pass, &lessons, &rates, &mut stepper, &mut items, &mut rng, progress)?;
         let metrics = validate(&stepper.weights, &items, &shape, &loaded.corpus, &device)?;
         progress.finish(&format!("distil pass {}: validation {}", pass + 1, brief(&metrics)));
     }
@@ -187,13 +201,6 @@ pub fn distill(
 
 fn brief(s: &Summary) -> String {
     format!("R@20 {:.2} MRR@20 {:.2}", s.recall_20 * 100.0, s.mrr_20 * 100.0)
-}
-
-/// The encoder's tensors without the teacher's items.
-fn encoder_part(weights: &Weights) -> Weights {
-    let mut out = weights.clone();
-    out.floats.retain(|name, _| !name.starts_with("items."));
-    out
 }
 
 /// Product-quantises the teacher's item vectors; frequent items' errors count more.
@@ -272,45 +279,6 @@ fn first_taught(loaded: &LoadedTeacher, positions: usize) -> usize {
     first
 }
 
-#[expect(clippy::too_many_arguments, reason = "the inner loop of one command")]
-fn run_pass(
-    pass: usize,
-    loaded: &LoadedTeacher,
-    stepper: &mut Stepper,
-    items: &mut CodedItems,
-    candidates: &Candidates,
-    soft: &SoftTargets,
-    options: &DistillOptions,
-    progress: &dyn Progress,
-) -> Result<()> {
-    let first = first_taught(loaded, options.taught);
-    let mut rng = ChaCha8Rng::seed_from_u64(options.seed ^ (0x51_7cc1 * (pass as u64 + 1)));
-    let log = &loaded.corpus.train.log;
-    let taught: usize = (first..log.len()).map(|s| log.session(s).len().saturating_sub(1)).sum();
-    let positions = positions_of_a_step(options.positions, taught as u64);
-    let work = batches(&loaded.corpus.train, loaded.info.shape.max_len, positions, &mut rng, |s| s >= first);
-    let total: usize = work.iter().map(|b| b.rows.len()).sum();
-    progress.start(&format!("distil pass {}/{}", pass + 1, options.passes), Some(total as u64));
-    for (at, batch) in work.iter().enumerate() {
-        if stop::asked() {
-            return Err(stop::Stopped.into());
-        }
-        let at = (pass as f32 + at as f32 / work.len() as f32) / options.passes as f32;
-        let scale = schedule(at, options.passes);
-        let step = StepOptions {
-            rate: options.rate * scale,
-            item_rate: options.item_rate * scale,
-            decay: 0.01,
-            dropout: 0.1,
-            distil: options.distil,
-            certain: 6,
-        };
-        stepper.step(items, batch, candidates, Some(soft), &step, &mut rng)?;
-        progress.advance(batch.rows.len() as u64);
-    }
-    Ok(())
-}
-
 fn validate(
     weights: &Weights,
     items: &CodedItems,
@@ -320,14 +288,11 @@ fn validate(
 ) -> Result<Summary> {
     let encoder = Encoder::new(weights, shape, device, false)?;
     let table = items.table()?;
-    let mut sum = Accumulator::new();
-    for batch in exact_batches(&corpus.validation, shape.max_len, 256) {
-        let sessions = session_vectors(&encoder, &batch, items, shape, device)?;
-        let repeat = &weights.get(REPEAT, &[shape.max_len])?.values;
-        let mut scores = score_rows(&table, &sessions, shape, &batch, repeat);
-        rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut sum);
-    }
-    Ok(sum.summary(corpus.items))
+    let repeat = &weights.get(REPEAT, &[shape.max_len])?.values;
+    measure(&corpus.validation, &corpus.counts, shape.max_len, |batch| {
+        let sessions = session_vectors(&encoder, batch, items, shape, device)?;
+        Ok(score_rows(&table, &sessions, shape, batch, repeat))
+    })
 }
 
 /// Scores of all items for queries `[rows, dim]` of a batch's predicted positions: `[rows, items]`.

@@ -16,12 +16,12 @@ mod train;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use onshelf_core::metrics::{Accumulator, Summary};
+use onshelf_core::metrics::Summary;
 use onshelf_core::version::{StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::training::{
-    Blend, Fit, FloatItems, Network, Reranker, Stepper, Teacher, TrainSet, batches, exact_batches,
+    Blend, Fit, FloatItems, Network, Reranker, Stepper, Teacher, TrainSet, batches,
 };
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
@@ -29,12 +29,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, CorpusOptions, part_of};
 use crate::dataset::Dataset;
-use crate::evaluate::rank_rows;
+use crate::evaluate::measure;
 use crate::files::{read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
 
+pub use learn::schedule;
 pub(crate) use learn::{Lessons, Rates, run_pass};
-pub use learn::{positions_of_a_step, schedule};
 pub(crate) use train::fit;
 pub use train::train;
 
@@ -244,6 +244,13 @@ impl TeacherState {
     }
 }
 
+/// The encoder's tensors without the items.
+pub(crate) fn encoder_part(weights: &Weights) -> Weights {
+    let mut out = weights.clone();
+    out.floats.retain(|name, _| !name.starts_with("items."));
+    out
+}
+
 /// What an optimiser keeps, without the parameters.
 pub(crate) fn moments(stepper: &Stepper, items: &FloatItems) -> Weights {
     let mut out = stepper.checkpoint();
@@ -280,12 +287,7 @@ pub(crate) fn validate_network(
     unseen: &TrainSet,
     max_len: usize,
 ) -> Result<Summary> {
-    let mut sum = Accumulator::new();
-    for batch in exact_batches(unseen, max_len, 256) {
-        let mut scores = network.scores(&batch, items)?;
-        rank_rows(&mut scores, counts, &batch.targets, &mut sum);
-    }
-    Ok(sum.summary(counts.len() - 1))
+    measure(unseen, counts, max_len, |batch| Ok(network.scores(batch, items)?))
 }
 
 /// Every other session each: to fit a reranker, and to judge the teacher.
@@ -347,12 +349,7 @@ pub(crate) fn validate_teacher(
     unseen: &TrainSet,
     max_len: usize,
 ) -> Result<Summary> {
-    let mut sum = Accumulator::new();
-    for batch in exact_batches(unseen, max_len, 256) {
-        let mut scores = teacher.chances(&batch, false)?;
-        rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut sum);
-    }
-    Ok(sum.summary(corpus.items))
+    measure(unseen, &corpus.counts, max_len, |batch| Ok(teacher.chances(batch, false)?))
 }
 
 /// Reads a teacher and rebuilds its neighbours from the data set.

@@ -15,11 +15,14 @@
 
 mod reptile;
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use onshelf_core::metrics::Summary;
+use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::training::{
@@ -35,8 +38,8 @@ use crate::dataset::Dataset;
 use crate::newcomers;
 use crate::progress::Progress;
 use crate::teacher::{
-    self, Lessons, Rates, TeacherState, UpdateRecord, dataset_hash, fit_reranker, float_items, halves,
-    run_pass, validate_network, validate_teacher,
+    self, Lessons, Rates, TeacherState, UpdateRecord, dataset_hash, encoder_part, fit_reranker, float_items,
+    halves, run_pass, validate_network, validate_teacher,
 };
 
 /// Held-out positions of earlier periods that tell what was forgotten.
@@ -246,7 +249,7 @@ pub fn advance(
     let memory = memory(data, &now, &next.info.held, &before.counts);
     let judge =
         Judge { now: &now, memory: &memory, known: &before.counts, max_len: state.info.options.max_len };
-    let start = judge.marks(&next)?;
+    let start = judge.marks(&next.weights, &next.info.shape)?;
     let mut best: Option<Tried> = None;
     for &scale in &options.scales {
         let tried = learn(&next, &now, fresh.clone(), options, scale, &judge, &mut rng, progress)?;
@@ -295,7 +298,7 @@ pub fn advance(
 
 /// Held-out sessions of earlier periods, at most [`MEMORY`] positions, spread evenly.
 fn memory(data: &Dataset, now: &Corpus, held: &[u32], known: &[u32]) -> TrainSet {
-    let mut all = TrainSet { log: onshelf_core::neighbour::SessionLog::new(), ..Default::default() };
+    let mut all = TrainSet::default();
     held.iter().for_each(|&p| append_sessions(&mut all, &now.held_out(data, p, known)));
     let positions: usize = all.log.iter().map(|s| s.len().saturating_sub(1)).sum();
     let stride = positions.div_ceil(MEMORY).max(1);
@@ -312,9 +315,9 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// On the new period, and on earlier ones among the items known then.
-    fn marks(&self, state: &TeacherState) -> Result<[Summary; 2]> {
-        let network = Network::new(&state.weights, &state.info.shape, self.now.items, &Device::flex())?;
-        let items = float_items(&state.weights, state.info.shape.dim)?;
+    fn marks(&self, weights: &Weights, shape: &StudentShape) -> Result<[Summary; 2]> {
+        let network = Network::new(weights, shape, self.now.items, &Device::flex())?;
+        let items = float_items(weights, shape.dim)?;
         let newest =
             validate_network(&network, &items, &self.now.counts, &self.now.validation, self.max_len)?;
         let earlier = validate_network(&network, &items, self.known, self.memory, self.max_len)?;
@@ -342,7 +345,7 @@ struct Tried {
 fn learn(
     state: &TeacherState,
     now: &Corpus,
-    fresh: std::ops::Range<usize>,
+    fresh: Range<usize>,
     options: &UpdateOptions,
     scale: f32,
     judge: &Judge<'_>,
@@ -380,59 +383,50 @@ fn learn(
         None
     };
     for pass in 0..rates.passes {
-        let set = if strategy.replays() {
-            replayed(&now.train, &new, fresh.start, options.replay, rng).0
-        } else {
-            new.clone()
-        };
+        let mut set = TrainSet::default();
+        if strategy.replays() {
+            set = older(&now.train, &fresh, options.replay, rng);
+        }
+        append_sessions(&mut set, &new);
         let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
-        let lessons = Lessons { set: &set, candidates: &candidates, soft: soft.as_ref() };
+        let lessons = Lessons { set: &set, first: 0, candidates: &candidates, soft: soft.as_ref() };
         if strategy == Strategy::Reptile {
             reptile::run_pass(pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
         } else {
             run_pass("update", pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
         }
-        let mut tried = state.clone();
-        tried.weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
-        let marks = judge.marks(&tried)?;
+        let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
+        let marks = judge.marks(&weights, shape)?;
         let merit = judge.merit(&marks);
         if best.as_ref().is_none_or(|b| merit > b.merit) {
             let moments = teacher::moments(&stepper, &items);
-            best = Some(Tried { merit, weights: tried.weights, moments, scale, passes: pass + 1, marks });
+            best = Some(Tried { merit, weights, moments, scale, passes: pass + 1, marks });
         }
     }
     best.ok_or_else(|| anyhow::anyhow!("--passes must be at least 1"))
 }
 
-/// The new sessions, and before them older ones with `share` times as many clicks.
-fn replayed(
-    all: &TrainSet,
-    new: &TrainSet,
-    older: usize,
-    share: f64,
-    rng: &mut ChaCha8Rng,
-) -> (TrainSet, usize) {
-    let wanted = (new.log.clicks() as f64 * share) as usize;
-    let mut order: Vec<usize> = (0..older).collect();
+/// Sessions before `new`, at random, with `share` times as many clicks.
+fn older(all: &TrainSet, new: &Range<usize>, share: f64, rng: &mut ChaCha8Rng) -> TrainSet {
+    let clicks_of = |s: usize| all.log.session(s).len();
+    let wanted = (new.clone().map(clicks_of).sum::<usize>() as f64 * share) as usize;
+    let mut order: Vec<usize> = (0..new.start).collect();
     order.shuffle(rng);
     let mut clicks = 0;
-    let chosen: std::collections::HashSet<usize> = order
+    let chosen: HashSet<usize> = order
         .into_iter()
         .take_while(|&s| {
             let more = clicks < wanted;
-            clicks += all.log.session(s).len();
+            clicks += clicks_of(s);
             more
         })
         .collect();
-    let mut set = part_of(all, |s| chosen.contains(&s));
-    let old = set.log.len();
-    append_sessions(&mut set, new);
-    (set, old)
+    part_of(all, |s| chosen.contains(&s))
 }
 
 /// The old network's best items at every position of the new sessions.
 fn told(state: &TeacherState, now: &Corpus, set: &TrainSet, rng: &mut ChaCha8Rng) -> Result<SoftTargets> {
-    let mut out = SoftTargets { k: TOLD, row_of: vec![u32::MAX; set.log.clicks()], ..Default::default() };
+    let mut out = SoftTargets::new(TOLD, set.log.clicks());
     let shape = &state.info.shape;
     let network = Network::new(&state.weights, shape, now.items, &Device::flex())?;
     let items = float_items(&state.weights, shape.dim)?;
@@ -444,31 +438,22 @@ fn told(state: &TeacherState, now: &Corpus, set: &TrainSet, rng: &mut ChaCha8Rng
     Ok(out)
 }
 
-/// The encoder's tensors without the items.
-pub(crate) fn encoder_part(weights: &Weights) -> Weights {
-    let mut out = weights.clone();
-    out.floats.retain(|name, _| !name.starts_with("items."));
-    out
-}
-
 /// How much each parameter mattered on older sessions.
 #[expect(clippy::too_many_arguments, reason = "called once")]
 fn anchor(
     stepper: &mut Stepper,
     items: &mut FloatItems,
     now: &Corpus,
-    fresh: &std::ops::Range<usize>,
+    fresh: &Range<usize>,
     candidates: &Candidates,
     rates: &Rates,
     options: &UpdateOptions,
     rng: &mut ChaCha8Rng,
 ) -> Result<Anchor> {
-    let new = part_of(&now.train, |s| fresh.contains(&s));
-    let (set, old) = replayed(&now.train, &new, fresh.start, options.replay, rng);
-    let set = part_of(&set, |s| s < old);
+    let set = older(&now.train, fresh, options.replay, rng);
     let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
     stepper.importance = Some(Importance::default());
-    let lessons = Lessons { set: &set, candidates: &candidates, soft: None };
+    let lessons = Lessons { set: &set, first: 0, candidates: &candidates, soft: None };
     run_pass("importance", 0, &lessons, rates, stepper, items, rng, &crate::progress::Silent)?;
     let importance = stepper.importance.take().unwrap_or_default();
     let dim = items.vectors.len() / items.biases.len().max(1);

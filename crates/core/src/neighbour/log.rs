@@ -1,10 +1,16 @@
 //! A log of sessions, packed.
 
 /// Sessions in order of time, as item indices (1-based; 0 is padding and never occurs).
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct SessionLog {
     items: Vec<u32>,
     offsets: Vec<u32>,
+}
+
+impl Default for SessionLog {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 /// Never prints a click.

@@ -20,6 +20,14 @@ pub struct TrainSet {
 }
 
 impl TrainSet {
+    /// Adds a session of which nothing but the items is known.
+    pub fn push_items(&mut self, items: &[u32]) {
+        self.log.push(items);
+        self.kinds.resize(self.kinds.len() + items.len(), 0);
+        self.gaps.resize(self.gaps.len() + items.len(), 0);
+        self.weights.push(1.0);
+    }
+
     /// Index of the first click of session `s` in `kinds` and `gaps`.
     fn starts(&self) -> Vec<usize> {
         let mut at = 0;
@@ -214,7 +222,7 @@ mod tests {
 
     #[test]
     fn every_click_but_the_first_is_predicted_once() {
-        let mut set = TrainSet { log: SessionLog::new(), ..Default::default() };
+        let mut set = TrainSet::default();
         let mut next = 1;
         for length in [2_u32, 3, 11, 47, 1, 8] {
             let session: Vec<u32> = (next..next + length).collect();

@@ -23,6 +23,12 @@ pub struct SoftTargets {
 }
 
 impl SoftTargets {
+    /// None yet, for a training set of so many clicks.
+    #[must_use]
+    pub fn new(k: usize, positions: usize) -> Self {
+        Self { k, row_of: vec![u32::MAX; positions], ..Default::default() }
+    }
+
     /// Adds the best `k` items of every position of a batch, of their probabilities `[rows, items]`.
     pub fn add(&mut self, batch: &Batch, chances: &[f32], items: usize) {
         let k = self.k;

@@ -80,6 +80,12 @@ impl Teacher {
     /// [`ModelError::Device`].
     pub fn chances(&self, batch: &Batch, leave_out: bool) -> Result<Vec<f32>, ModelError> {
         let mut scores = self.network.scores(batch, &self.items)?;
+        self.weigh(batch, &mut scores, leave_out);
+        Ok(scores)
+    }
+
+    /// Turns the network's logits `[rows, items]` of a batch into [`Self::chances`].
+    pub fn weigh(&self, batch: &Batch, scores: &mut [f32], leave_out: bool) {
         scores.par_chunks_exact_mut(self.network.items()).enumerate().for_each_init(
             || self.scratch(),
             |scratch, (p, row)| {
@@ -92,7 +98,6 @@ impl Teacher {
                 spread(row, &best, &scratch.scores);
             },
         );
-        Ok(scores)
     }
 
     /// What a reranker learns from: the candidates of every predicted position whose target is among
@@ -209,7 +214,7 @@ impl Teacher {
         k: usize,
         mut done: impl FnMut(usize) -> bool,
     ) -> Result<SoftTargets, ModelError> {
-        let mut out = SoftTargets { k, row_of: vec![u32::MAX; positions], ..Default::default() };
+        let mut out = SoftTargets::new(k, positions);
         for batch in batches {
             let chances = self.chances(batch, true)?;
             out.add(batch, &chances, self.network.items());

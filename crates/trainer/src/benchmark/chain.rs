@@ -4,8 +4,7 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary};
-use onshelf_model::Device;
-use onshelf_model::training::{Network, TrainSet, exact_batches};
+use onshelf_model::training::{TrainSet, exact_batches};
 
 use super::{BenchmarkOptions, Cell, Results};
 use crate::corpus::{Corpus, CorpusOptions, part_of};
@@ -13,7 +12,7 @@ use crate::dataset::Dataset;
 use crate::evaluate::rank_rows;
 use crate::progress::Progress;
 use crate::stop;
-use crate::teacher::{self, TeacherState, TrainOptions, dataset_hash, float_items};
+use crate::teacher::{self, TeacherState, TrainOptions, dataset_hash};
 use crate::update::{Strategy, UpdateOptions, UpdateReport, advance};
 
 /// Name of the network that is trained from nothing.
@@ -51,10 +50,6 @@ impl Work<'_> {
         Ok(set)
     }
 
-    fn corpus(&self, state: &TeacherState) -> Result<Corpus> {
-        teacher::corpus(self.data, &state.info.options, &state.info.held)
-    }
-
     /// Metrics of the network alone and, with `whole`, of the teacher.
     fn test(
         &self,
@@ -63,11 +58,9 @@ impl Work<'_> {
         whole: bool,
         name: &str,
     ) -> Result<(Summary, Option<Summary>)> {
-        let corpus = self.corpus(state)?;
+        let corpus = teacher::corpus(self.data, &state.info.options, &state.info.held)?;
         let tests = self.tests(period)?;
-        let network = Network::new(&state.weights, &state.info.shape, corpus.items, &Device::flex())?;
-        let items = float_items(&state.weights, state.info.shape.dim)?;
-        let teacher = if whole { Some(state.ready(&corpus)?) } else { None };
+        let teacher = state.ready(&corpus)?;
         let total: usize = tests.log.iter().map(|s| s.len().saturating_sub(1)).sum();
         self.progress.start(&format!("{name}, test period {period}"), Some(total as u64));
         let (mut alone, mut together) = (Accumulator::new(), Accumulator::new());
@@ -75,10 +68,10 @@ impl Work<'_> {
             if stop::asked() {
                 return Err(stop::Stopped.into());
             }
-            let mut scores = network.scores(&batch, &items)?;
+            let mut scores = teacher.network.scores(&batch, &teacher.items)?;
             rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut alone);
-            if let Some(teacher) = &teacher {
-                let mut scores = teacher.chances(&batch, false)?;
+            if whole {
+                teacher.weigh(&batch, &mut scores, false);
                 rank_rows(&mut scores, &corpus.counts, &batch.targets, &mut together);
             }
             self.progress.advance(batch.rows.len() as u64);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, rank_of};
-use onshelf_core::neighbour::{SessionLog, Transitions, Vsknn, VsknnOptions, VsknnScratch};
+use onshelf_core::neighbour::{SessionLog, VsknnScratch};
 use onshelf_model::Device;
 use onshelf_model::training::{Batch, Network, Reranker, Teacher, TrainSet, exact_batches};
 use rand::SeedableRng;
@@ -13,6 +13,7 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 use serde::Serialize;
 
+use crate::baselines::Baseline;
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::files::{write_atomic, write_json};
@@ -83,7 +84,7 @@ impl Cases {
     /// `skip` items are left out at the end of every history; the one before them is the target.
     fn new(users: &SessionLog, skip: usize, max_len: usize) -> Self {
         let mut out = Self { histories: Vec::new(), targets: Vec::new(), batches: Vec::new() };
-        let mut set = TrainSet { log: SessionLog::new(), ..Default::default() };
+        let mut set = TrainSet::default();
         for all in users.iter() {
             let seen = all.len().saturating_sub(skip);
             if seen < 2 {
@@ -92,10 +93,7 @@ impl Cases {
             out.histories.push(all[..seen - 1].to_vec());
             out.targets.push(all[seen - 1]);
             let tail = &all[seen.saturating_sub(max_len + 1)..seen];
-            set.log.push(tail);
-            set.kinds.extend(tail.iter().map(|_| 0));
-            set.gaps.extend(tail.iter().map(|_| 0));
-            set.weights.push(1.0);
+            set.push_items(tail);
         }
         out.batches = exact_batches(&set, max_len, 256);
         out.batches.iter_mut().for_each(Batch::keep_last);
@@ -122,18 +120,14 @@ impl Cases {
         Ok(sum.summary(items))
     }
 
-    fn judge_simple(
-        &self,
-        items: usize,
-        score: impl Fn(&[u32], &mut [f32], &mut VsknnScratch) + Sync,
-    ) -> Result<Summary> {
+    fn judge_simple(&self, items: usize, baseline: &Baseline) -> Result<Summary> {
         self.judge(items, |batch| {
             let mut scores = vec![0.0; batch.rows.len() * items];
             scores
                 .par_chunks_exact_mut(items)
                 .zip(&batch.sessions)
                 .for_each_init(VsknnScratch::default, |scratch, (row, &user)| {
-                    score(&self.histories[user as usize], row, scratch)
+                    baseline.score(&self.histories[user as usize], scratch, row)
                 });
             Ok(scores)
         })
@@ -142,14 +136,11 @@ impl Cases {
 
 /// Histories without their last `skip` items.
 fn shortened(users: &SessionLog, skip: usize) -> TrainSet {
-    let mut set = TrainSet { log: SessionLog::new(), ..Default::default() };
+    let mut set = TrainSet::default();
     for all in users.iter() {
         let kept = &all[..all.len().saturating_sub(skip)];
         if !kept.is_empty() {
-            set.log.push(kept);
-            set.kinds.extend(kept.iter().map(|_| 0));
-            set.gaps.extend(kept.iter().map(|_| 0));
-            set.weights.push(1.0);
+            set.push_items(kept);
         }
     }
     set
@@ -183,69 +174,38 @@ pub fn run(
 
     // What is known when a user's last item but one, or last item, is to be predicted.
     let (past, present) = (shortened(&users, 2), shortened(&users, 1));
-    let simple = |log: &SessionLog, cases: &Cases, method: usize| -> Result<Summary> {
-        let counts = log.counts(items);
-        let transitions = Transitions::new(log, items);
-        let options = if method == 3 { VsknnOptions::teacher() } else { VsknnOptions::default() };
-        let knn = Vsknn::new(log.clone(), items, options);
-        cases.judge_simple(items, |history, row, scratch| match method {
-            0 => row.iter_mut().zip(&counts[1..]).for_each(|(r, &c)| *r = c as f32),
-            1 => transitions.score(history, row),
-            _ => knn.score(history, None, scratch, row),
-        })
+    let simple = |log: &SessionLog, cases: &Cases, name: &str| {
+        cases.judge_simple(items, &Baseline::new(name, log, items))
     };
-    for (method, name) in
-        ["popularity", "item transitions", "VSKNN", "teacher's neighbours"].iter().enumerate()
-    {
-        let line = Line {
-            method: (*name).into(),
-            validation: simple(&past.log, &checks, method)?,
-            test: simple(&present.log, &tests, method)?,
-        };
+    let mut add = |method: &str, validation: Summary, test: Summary| {
+        let line = Line { method: method.into(), validation, test };
         told(&line, progress);
         lines.push(line);
+    };
+    for name in Baseline::NAMES {
+        add(name, simple(&past.log, &checks, name)?, simple(&present.log, &tests, name)?);
     }
 
-    let corpus = Corpus::of(past.clone(), items);
+    let corpus = Corpus::of(past, items);
     let state = teacher::fit(&data, &corpus, train, dataset_hash(data_dir)?, None, progress)?;
     let device = Device::flex();
-    let ready = |log: &SessionLog, reranker: Option<Reranker>| -> Result<Teacher> {
+    let ready = |log: &SessionLog| -> Result<Teacher> {
         let network = Network::new(&state.weights, &state.info.shape, items, &device)?;
-        let mut teacher = Teacher::new(network, float_items(&state.weights, train.dim)?, log);
-        teacher.reranker = reranker;
-        Ok(teacher)
+        Ok(Teacher::new(network, float_items(&state.weights, train.dim)?, log))
     };
-    let mut teacher = ready(&past.log, None)?;
+    let mut teacher = ready(&corpus.train.log)?;
     let network = |t: &Teacher, cases: &Cases| cases.judge(items, |b| Ok(t.network.scores(b, &t.items)?));
-    let line = Line {
-        method: "network".into(),
-        validation: network(&teacher, &checks)?,
-        test: network(&teacher, &tests)?,
-    };
-    told(&line, progress);
-    lines.push(line);
+    add("network", network(&teacher, &checks)?, network(&teacher, &tests)?);
     let examples = teacher.examples(&checks.batches)?;
     let mut rng = ChaCha8Rng::seed_from_u64(train.seed);
     let (reranker, fit) = Reranker::fit(None, &examples, &device, &mut rng)?;
     progress.finish(&format!("reranker: held-back loss {:.4} before, {:.4} after", fit.before, fit.after));
     let whole = |t: &Teacher, cases: &Cases| cases.judge(items, |b| Ok(t.chances(b, false)?));
-    let mixed = ready(&present.log, None)?;
-    let line = Line {
-        method: "network and neighbours".into(),
-        validation: whole(&teacher, &checks)?,
-        test: whole(&mixed, &tests)?,
-    };
-    told(&line, progress);
-    lines.push(line);
-    teacher.reranker = reranker.clone();
-    let present = ready(&present.log, reranker)?;
-    let line = Line {
-        method: "teacher".into(),
-        validation: whole(&teacher, &checks)?,
-        test: whole(&present, &tests)?,
-    };
-    told(&line, progress);
-    lines.push(line);
+    let mut informed = ready(&present.log)?;
+    add("network and neighbours", whole(&teacher, &checks)?, whole(&informed, &tests)?);
+    teacher.reranker.clone_from(&reranker);
+    informed.reranker = reranker;
+    add("teacher", whole(&teacher, &checks)?, whole(&informed, &tests)?);
 
     let done = LeaveOneOut {
         train: train.clone(),

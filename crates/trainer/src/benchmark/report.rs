@@ -9,8 +9,9 @@ use plotters::prelude::*;
 use serde::Serialize;
 
 use super::chain::JOINT;
-use super::simple::SIMPLE;
-use super::{Cell, Results, by_run, mean};
+use super::{Cell, Results, by_run};
+use crate::baselines::Baseline;
+use crate::evaluate::mean;
 use crate::files::{write_atomic, write_json};
 
 /// One row: a method, over its seeds.
@@ -61,7 +62,7 @@ impl Report {
     #[must_use]
     pub fn new(results: &Results, joint_periods: &[u32]) -> Self {
         let runs = by_run(results);
-        let mut methods: Vec<String> = SIMPLE.iter().map(|&m| m.to_owned()).collect();
+        let mut methods: Vec<String> = Baseline::NAMES.iter().map(|&m| m.to_owned()).collect();
         for key in runs.keys() {
             if !methods.contains(&key.0) {
                 methods.push(key.0.clone());
@@ -157,7 +158,7 @@ impl Report {
     /// Lines over periods, without the methods far below the rest.
     fn plot(&self, path: &Path, title: &str, value: fn(&Summary) -> f64) -> Result<()> {
         let lines: Vec<&Line> =
-            self.lines.iter().filter(|l| !SIMPLE[..2].contains(&l.method.as_str())).collect();
+            self.lines.iter().filter(|l| !Baseline::NAMES[..2].contains(&l.method.as_str())).collect();
         let points: Vec<(u32, f64)> =
             lines.iter().flat_map(|l| l.by_period.iter().map(|(&p, s)| (p, value(s)))).collect();
         let Some(first) = points.iter().map(|p| p.0).min() else { return Ok(()) };

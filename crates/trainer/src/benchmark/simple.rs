@@ -2,18 +2,16 @@
 
 use anyhow::Result;
 use onshelf_core::metrics::{Accumulator, rank_of};
-use onshelf_core::neighbour::{Transitions, Vsknn, VsknnOptions, VsknnScratch};
+use onshelf_core::neighbour::VsknnScratch;
 use rayon::prelude::*;
 
 use super::chain::Work;
 use super::{Cell, Results};
+use crate::baselines::Baseline;
 use crate::corpus::{Corpus, CorpusOptions};
 
-/// Names of the simple methods.
-pub(crate) const SIMPLE: [&str; 4] = ["popularity", "item transitions", "VSKNN", "teacher's neighbours"];
-
 pub(super) fn run(work: &Work<'_>, results: &mut Results, period: u32) -> Result<()> {
-    if SIMPLE.iter().all(|m| results.find(m, 0, period).is_some()) {
+    if Baseline::NAMES.iter().all(|m| results.find(m, 0, period).is_some()) {
         return Ok(());
     }
     let seen = work.before(period);
@@ -21,27 +19,18 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, period: u32) -> Result
     let tests = work.tests(period)?;
     let cases: Vec<(&[u32], u32)> =
         tests.log.iter().flat_map(|s| (1..s.len()).map(move |j| (&s[..j], s[j]))).collect();
-    let log = &corpus.train.log;
-    let transitions = Transitions::new(log, corpus.items);
-    let published = Vsknn::new(log.clone(), corpus.items, VsknnOptions::default());
-    let ours = Vsknn::new(log.clone(), corpus.items, VsknnOptions::teacher());
-    let popularity: Vec<f32> = corpus.counts[1..].iter().map(|&c| c as f32).collect();
-    for method in SIMPLE {
+    for method in Baseline::NAMES {
         if results.find(method, 0, period).is_some() {
             continue;
         }
         work.progress.start(&format!("{method}, period {period}"), None);
+        let baseline = Baseline::new(method, &corpus.train.log, corpus.items);
         let ranks: Vec<Option<usize>> = cases
             .par_iter()
             .map_init(
                 || (VsknnScratch::default(), vec![0.0; corpus.items]),
                 |(scratch, scores), (prefix, target)| {
-                    match method {
-                        "popularity" => scores.copy_from_slice(&popularity),
-                        "item transitions" => transitions.score(prefix, scores),
-                        "VSKNN" => published.score(prefix, None, scratch, scores),
-                        _ => ours.score(prefix, None, scratch, scores),
-                    }
+                    baseline.score(prefix, scratch, scores);
                     rank_of(scores, *target)
                 },
             )

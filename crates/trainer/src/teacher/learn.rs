@@ -14,6 +14,8 @@ use crate::stop;
 pub(crate) struct Lessons<'a> {
     /// The sessions.
     pub(crate) set: &'a TrainSet,
+    /// The first session that takes part.
+    pub(crate) first: usize,
     /// Where negatives come from.
     pub(crate) candidates: &'a Candidates,
     /// A teacher's opinion on some of the positions.
@@ -51,8 +53,7 @@ impl Rates {
 }
 
 /// Small logs need small steps, or a pass has too few of them.
-#[must_use]
-pub fn positions_of_a_step(asked: usize, total: u64) -> usize {
+fn positions_of_a_step(asked: usize, total: u64) -> usize {
     if asked > 0 { asked } else { (total / 200).clamp(128, 1024) as usize }
 }
 
@@ -76,10 +77,10 @@ pub(crate) fn run_pass(
     progress: &dyn Progress,
 ) -> Result<f64> {
     let log = &lessons.set.log;
-    let total: u64 = (0..log.len()).map(|s| log.session(s).len().saturating_sub(1) as u64).sum();
+    let total: u64 = (lessons.first..log.len()).map(|s| log.session(s).len().saturating_sub(1) as u64).sum();
     progress.start(&format!("{what} pass {}/{}", pass + 1, rates.passes), Some(total));
     let positions = positions_of_a_step(rates.positions, total);
-    let work = batches(lessons.set, rates.max_len, positions, rng, |_| true);
+    let work = batches(lessons.set, rates.max_len, positions, rng, |s| s >= lessons.first);
     let mut loss = 0.0;
     for (at, batch) in work.iter().enumerate() {
         if stop::asked() {

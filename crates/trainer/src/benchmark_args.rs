@@ -69,13 +69,17 @@ impl BenchmarkArgs {
         };
         let mut train = TrainOptions::default();
         if self.protocol == Protocol::Beauty {
+            // Histories are longer than sessions, and there are fewer of them.
             (train.max_len, train.validation) = (50, 0.0);
             train.seed = self.seeds.first().copied().unwrap_or(1);
-            train.passes = self.passes.unwrap_or(12);
-            train.dropout = self.dropout.unwrap_or(0.5);
-            if self.quick {
-                (train.dim, train.blocks, train.passes) = (32, 1, 2);
-            }
+            (train.passes, train.dropout) = (12, 0.5);
+        }
+        if self.quick {
+            (train.dim, train.blocks, train.passes) = (32, 1, 2);
+        }
+        train.passes = self.passes.unwrap_or(train.passes);
+        train.dropout = self.dropout.unwrap_or(train.dropout);
+        if self.protocol == Protocol::Beauty {
             let done = leave_one_out::run(&data, &self.out, &train, progress)?;
             let text = done.to_markdown();
             return Ok((serde_json::to_value(done)?, text));
@@ -90,7 +94,7 @@ impl BenchmarkArgs {
         let mut passes = 3;
         let (mut last, mut stride) = (None, 1);
         if self.quick {
-            (train.dim, train.blocks, train.passes, passes) = (32, 1, 2, 1);
+            passes = 1;
             seeds.truncate(1);
             last = Dataset::info(&data)?.periods.get(2).map(|p| p.period);
             stride = 4;

@@ -11,7 +11,7 @@ use onshelf_trainer::progress::Silent;
 use onshelf_trainer::teacher::{self, TeacherState, TrainOptions};
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 
-use crate::built::{built, copy, train_options};
+use crate::built::{built, copy, distill_options, train_options};
 
 fn early() -> TrainOptions {
     TrainOptions { last_period: 0, passes: 1, ..train_options() }
@@ -147,6 +147,7 @@ fn quick(out: &Path) -> BenchmarkOptions {
         out: out.to_path_buf(),
         strategies: vec![(Strategy::Combined, vec![1, 2]), (Strategy::Gradient, vec![1])],
         joint: (vec![2], vec![1]),
+        student: (vec![2], distill_options()),
         train: early(),
         passes: 1,
         stride: 2,

@@ -17,7 +17,7 @@
 //! | `categories` | `{"values": [[string, from the root]], "codes": [position in values]}`; or `null` |
 //! | `prices` | numbers ≥ 0, `null` where unknown; or `null` |
 //! | `stocks` | whole numbers from 0, `null` where unknown; or `null` |
-//! | `untrained` | indices (from 1) of the items that no training click named |
+//! | `untrained` | indices (from 1) of the items without a place: no training click named them, and nothing is known about them that is known about others |
 //!
 //! Columns that are `null` may be left out; unknown fields are refused. The same catalogue always
 //! gives the same bytes.
@@ -287,7 +287,7 @@ impl Catalogue {
         (stock != UNKNOWN_STOCK).then_some(stock)
     }
 
-    /// Whether training saw the item. An untrained item is recommended only when asked for.
+    /// Whether the item has a place: training saw it, or its attributes say where. Another item is recommended only when asked for.
     #[must_use]
     pub fn is_trained(&self, index: u32) -> bool {
         position(index).and_then(|at| self.trained.get(at)).copied().unwrap_or(false)

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::dataset::Dataset;
 use crate::files::{read_json, write_json};
 use crate::progress::Progress;
+use crate::student::DistillOptions;
 use crate::teacher::{TrainOptions, dataset_hash};
 use crate::update::{Strategy, UpdateReport};
 
@@ -37,6 +38,8 @@ pub struct BenchmarkOptions {
     pub strategies: Vec<(Strategy, Vec<u64>)>,
     /// Periods at which a network is trained from nothing on all earlier ones, and the seeds.
     pub joint: (Vec<u32>, Vec<u64>),
+    /// Periods at which the combined teacher of the first seed is distilled, and how.
+    pub student: (Vec<u32>, DistillOptions),
     /// How the first network is trained.
     pub train: TrainOptions,
     /// Most passes of an update.
@@ -63,6 +66,9 @@ pub struct Cell {
     pub teacher: Option<Summary>,
     /// Processor seconds that making the tested version took: an update, or a training from nothing.
     pub cpu_seconds: f64,
+    /// Bytes of a student and of its teacher.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<[u64; 2]>,
     /// How the update went that made the tested version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<UpdateReport>,
@@ -82,7 +88,7 @@ pub struct Results {
 impl Results {
     fn open(options: &BenchmarkOptions) -> Result<Self> {
         let settings = serde_json::json!({
-            "train": options.train, "passes": options.passes, "stride": options.stride,
+            "train": options.train, "passes": options.passes, "stride": options.stride, "student": options.student.1,
         });
         let dataset = dataset_hash(&options.data)?;
         let path = options.out.join(RESULTS);

@@ -8,6 +8,7 @@ use onshelf_trainer::benchmark::{self, BenchmarkOptions, leave_one_out};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Progress;
+use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::Strategy;
 
@@ -43,6 +44,12 @@ pub(crate) struct BenchmarkArgs {
     /// Periods at which a network is trained from nothing [default: every fourth].
     #[arg(long, value_delimiter = ',')]
     joint: Option<Vec<u32>>,
+    /// Periods at which the combined teacher is distilled into a student [default: the last].
+    #[arg(long, value_delimiter = ',')]
+    student: Option<Vec<u32>>,
+    /// Subspaces of the student's item table.
+    #[arg(long, default_value_t = DistillOptions::default().subspaces)]
+    subspaces: usize,
     /// Passes of a training from nothing [default: by protocol].
     #[arg(long)]
     passes: Option<usize>,
@@ -101,6 +108,12 @@ impl BenchmarkArgs {
         }
         let joint =
             self.joint.clone().unwrap_or_else(|| if self.quick { vec![2] } else { vec![4, 8, 12, 16] });
+        let last_period = Dataset::info(&data)?.periods.last().map_or(0, |p| p.period);
+        let students = self.student.clone().unwrap_or_else(|| vec![last.unwrap_or(last_period)]);
+        let mut distil = DistillOptions { subspaces: self.subspaces, ..Default::default() };
+        if self.quick {
+            (distil.passes, distil.coded_passes, distil.subspaces) = (1, 1, 8);
+        }
         let one = seeds[..seeds.len().min(1)].to_vec();
         let options = BenchmarkOptions {
             data,
@@ -110,6 +123,7 @@ impl BenchmarkArgs {
                 .map(|s| (s, if s == Strategy::Combined { seeds.clone() } else { one.clone() }))
                 .collect(),
             joint: (joint, one.clone()),
+            student: (students, distil),
             train,
             passes,
             stride,

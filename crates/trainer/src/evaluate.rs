@@ -15,9 +15,9 @@ use crate::baselines::Baseline;
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::progress::Progress;
+use crate::stop;
 use crate::student::LoadedStudent;
 use crate::teacher::LoadedTeacher;
-use crate::{stop, student};
 
 /// Tests scored at once.
 const BLOCK: usize = 256;
@@ -116,7 +116,7 @@ pub fn evaluate(
         methods.push(("teacher".into(), Box::new(|batch| Ok(t.teacher.chances(batch, false)?))));
     }
     if let Some(s) = student {
-        methods.push(("student".into(), Box::new(|batch| student::score_batch(s, batch))));
+        methods.push(("student".into(), Box::new(|batch| s.ready.scores(batch))));
     }
     let max_len =
         student.map(|s| s.info.student.max_len).or(teacher.map(|t| t.info.shape.max_len)).unwrap_or(20);

@@ -60,13 +60,13 @@ pub fn export(
             ..Default::default()
         },
     )?;
-    let catalogue = mark_untrained(&data.catalogue, &corpus.counts)?.to_json();
-    let weights = loaded.weights.to_safetensors()?;
+    let catalogue = mark_untrained(&data.catalogue, &corpus.counts, &loaded.info.placed)?.to_json();
+    let weights = &loaded.file;
     let files = vec![
-        FileEntry::describe(Role::Weights, &weights, "safetensors"),
+        FileEntry::describe(Role::Weights, weights, "safetensors"),
         FileEntry::describe(Role::Catalogue, &catalogue, "json"),
     ];
-    for (file, content) in files.iter().zip([&weights, &catalogue]) {
+    for (file, content) in files.iter().zip([weights, &catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }
     let validation = &loaded.info.validation;
@@ -104,8 +104,9 @@ fn previous(out: &Path) -> Option<String> {
         .and_then(|entry| entry.path().file_stem().map(|stem| stem.to_string_lossy().into_owned()))
 }
 
-/// The catalogue with the items that training never saw marked as such.
-fn mark_untrained(catalogue: &Catalogue, counts: &[u32]) -> Result<Catalogue> {
+/// The catalogue with the items that have no place marked: training never saw them, and nothing is known
+/// about them that is known about others.
+fn mark_untrained(catalogue: &Catalogue, counts: &[u32], placed: &[u32]) -> Result<Catalogue> {
     let mut builder = CatalogueBuilder::new();
     for (index, &count) in (1_u32..).zip(&counts[1..]) {
         let id = catalogue.id(index).context("catalogue shorter than its counts")?;
@@ -116,7 +117,7 @@ fn mark_untrained(catalogue: &Catalogue, counts: &[u32]) -> Result<Catalogue> {
             price: catalogue.price(index),
             stock: catalogue.stock(index),
         };
-        builder.push(id, attributes, count > 0)?;
+        builder.push(id, attributes, count > 0 || placed.binary_search(&index).is_ok())?;
     }
     Ok(builder.finish()?)
 }

@@ -127,11 +127,11 @@ pub fn read_versioned<T: DeserializeOwned>(path: &Path, written_by: &str, known:
     read_json(path, written_by)
 }
 
-/// Reads tensors, checked against the SHA-256 that the JSON file beside them names.
+/// Reads a file, checked against the SHA-256 that the JSON file beside it names.
 ///
 /// # Errors
-/// Where the file is missing, is another one, or cannot be read, with its path.
-pub fn read_weights(path: &Path, sha256: &str, written_by: &str) -> Result<Weights> {
+/// Where the file is missing or another one, with its path.
+pub fn read_checked(path: &Path, sha256: &str, written_by: &str) -> Result<Vec<u8>> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     ensure!(
         sha256_hex(&bytes) == sha256,
@@ -139,6 +139,15 @@ pub fn read_weights(path: &Path, sha256: &str, written_by: &str) -> Result<Weigh
          or writing was interrupted; run `onshelf {written_by}` again",
         path.display()
     );
+    Ok(bytes)
+}
+
+/// The same for tensors.
+///
+/// # Errors
+/// As [`read_checked`], or where it is no file of tensors.
+pub fn read_weights(path: &Path, sha256: &str, written_by: &str) -> Result<Weights> {
+    let bytes = read_checked(path, sha256, written_by)?;
     Weights::from_safetensors(&bytes).with_context(|| path.display().to_string())
 }
 

@@ -1,6 +1,7 @@
 //! The library behind the `onshelf` command line: prepare, train, distill, evaluate, export,
 //! inspect and simulate. `main.rs` only reads arguments and prints.
 
+pub mod attributes;
 mod baselines;
 pub mod benchmark;
 pub mod corpus;

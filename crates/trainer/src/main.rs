@@ -160,35 +160,41 @@ struct DistillArgs {
     #[arg(long)]
     out: PathBuf,
     /// Seed of everything random.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = DistillOptions::default().seed)]
     seed: u64,
     /// Subspaces of the item table; an item takes one byte more.
-    #[arg(long, default_value_t = 24)]
+    #[arg(long, default_value_t = DistillOptions::default().subspaces)]
     subspaces: usize,
     /// Rank of the shared adapter.
-    #[arg(long, default_value_t = 16)]
+    #[arg(long, default_value_t = DistillOptions::default().adapter_rank)]
     adapter_rank: usize,
-    /// Passes over the taught positions.
-    #[arg(long, default_value_t = 4)]
+    /// Passes over the taught positions with full-precision items.
+    #[arg(long, default_value_t = DistillOptions::default().passes)]
     passes: usize,
+    /// Passes with quantised items.
+    #[arg(long, default_value_t = DistillOptions::default().coded_passes)]
+    coded_passes: usize,
     /// How many of the newest positions the teacher is asked about.
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = DistillOptions::default().taught)]
     taught: usize,
+    /// How often the teacher is asked about the same sessions with clicks left out at random.
+    #[arg(long, default_value_t = DistillOptions::default().thinned)]
+    thinned: usize,
     /// Items that the teacher names at each position.
-    #[arg(long, default_value_t = 30)]
+    #[arg(long, default_value_t = DistillOptions::default().k)]
     k: usize,
     /// Share of the loss that follows the teacher rather than the click (0-1).
-    #[arg(long, default_value_t = 0.7)]
+    #[arg(long, default_value_t = DistillOptions::default().distil)]
     distil: f32,
-    /// Share of the network in the teacher's opinion while it teaches (0-1).
-    #[arg(long, default_value_t = 0.5)]
-    network_share: f32,
     /// Peak learning rate of the encoder.
-    #[arg(long, default_value_t = 5e-4)]
+    #[arg(long, default_value_t = DistillOptions::default().rates[0])]
     rate: f32,
-    /// Peak learning rate of centroids and bias levels.
-    #[arg(long, default_value_t = 2e-3)]
+    /// Peak learning rate of item vectors.
+    #[arg(long, default_value_t = DistillOptions::default().item_rates[0])]
     item_rate: f32,
+    /// Dropout on item vectors (0-1).
+    #[arg(long, default_value_t = DistillOptions::default().dropout)]
+    dropout: f32,
 }
 
 #[derive(Args)]
@@ -387,23 +393,25 @@ fn run_update(cli: &Cli, args: &UpdateArgs, progress: &dyn Progress) -> Result<(
 }
 
 fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()> {
+    let defaults = DistillOptions::default();
     let options = DistillOptions {
         seed: args.seed,
         subspaces: args.subspaces,
         adapter_rank: args.adapter_rank,
         passes: args.passes,
+        coded_passes: args.coded_passes,
         taught: args.taught,
+        thinned: args.thinned,
         k: args.k,
         distil: args.distil,
-        network_share: args.network_share,
-        rate: args.rate,
-        item_rate: args.item_rate,
-        positions: 0,
-        negatives: 1024,
+        rates: [args.rate, defaults.rates[1]],
+        item_rates: [args.item_rate, defaults.item_rates[1]],
+        dropout: args.dropout,
+        ..defaults
     };
     let info = student::distill(&args.data, &args.teacher, &args.out, &options, progress)?;
     let text = format!(
-        "student in {}: validation R@20 {:.2} MRR@20 {:.2}, {} bytes (its teacher's network {})",
+        "student in {}: validation R@20 {:.2} MRR@20 {:.2}, {} bytes (its teacher {})",
         args.out.display(),
         info.validation.recall_20 * 100.0,
         info.validation.mrr_20 * 100.0,

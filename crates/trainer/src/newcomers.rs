@@ -6,6 +6,7 @@ use std::ops::Range;
 use anyhow::{Result, ensure};
 use onshelf_core::weights::Weights;
 
+use crate::attributes::Attributes;
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::teacher::TeacherState;
@@ -31,7 +32,7 @@ pub fn fit_catalogue(state: &mut TeacherState, data: &Dataset, hash: &str) -> Re
 }
 
 /// Gives every item that is clicked for the first time in the sessions `fresh` the mean vector of the
-/// known items clicked near it, weighted by nearness; else that of items with its category and brand;
+/// known items clicked near it, weighted by nearness; else the one that its attributes give;
 /// else it stays where chance put it. Gives how many there were of each.
 pub fn place(
     weights: &mut Weights,
@@ -62,14 +63,14 @@ pub fn place(
             }
         }
     }
-    let alike = attribute_means(data, known, vectors, dim);
+    let attributes = Attributes::of(&data.catalogue);
+    let placing = attributes.fit(vectors, dim, known);
     let mut placed = [0; 3];
     let mut moved: Vec<(u32, Vec<f32>)> = Vec::new();
     for (item, sum) in sums {
-        let by_attributes = || alike.get(&attributes(data, item)).cloned();
         let (how, vector) = match normal(sum) {
             Some(v) => (0, v),
-            None => match by_attributes().and_then(normal) {
+            None => match placing.as_ref().and_then(|p| p.vector(item)) {
                 Some(v) => (1, v),
                 None => {
                     placed[2] += 1;
@@ -86,30 +87,6 @@ pub fn place(
         }
     }
     placed
-}
-
-fn attributes(data: &Dataset, item: u32) -> (u32, u32) {
-    (data.catalogue.category_code(item), data.catalogue.brand_code(item))
-}
-
-/// The sum of the known items' vectors for every category and brand; nothing where there is neither.
-fn attribute_means(
-    data: &Dataset,
-    known: &[u32],
-    vectors: &[f32],
-    dim: usize,
-) -> HashMap<(u32, u32), Vec<f32>> {
-    let mut out: HashMap<(u32, u32), Vec<f32>> = HashMap::new();
-    for item in 1..known.len() as u32 {
-        let key = attributes(data, item);
-        if known[item as usize] == 0 || key == (0, 0) {
-            continue;
-        }
-        let sum = out.entry(key).or_insert_with(|| vec![0.0; dim]);
-        let start = item as usize * dim;
-        sum.iter_mut().zip(&vectors[start..start + dim]).for_each(|(s, v)| *s += v);
-    }
-    out
 }
 
 /// A vector of length 1, unless it is (nearly) zero.

@@ -11,7 +11,7 @@ use crate::corpus::Corpus;
 use crate::dataset::Dataset;
 use crate::evaluate::rule_out_unseen;
 use crate::files::write_json;
-use crate::student::{LoadedStudent, score_batch};
+use crate::student::LoadedStudent;
 
 /// A session and what the student showed after each click but the last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -52,7 +52,7 @@ pub fn write(
         let items = data.sessions.session(s);
         let mut rankings = vec![Vec::new(); items.len() - 1];
         for batch in exact_batches(&set, student.info.student.max_len, 256) {
-            let mut scores = score_batch(student, &batch)?;
+            let mut scores = student.ready.scores(&batch)?;
             for (row, &position) in scores.chunks_exact_mut(corpus.items).zip(&batch.positions) {
                 rule_out_unseen(row, &corpus.counts);
                 let named = top_k(row, 25, |_| true).into_iter().map(|(i, s)| (id(data, i), s)).collect();

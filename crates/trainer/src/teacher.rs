@@ -16,6 +16,7 @@ mod train;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use onshelf_core::catalogue::Catalogue;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::{StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
@@ -32,6 +33,7 @@ use crate::dataset::Dataset;
 use crate::evaluate::measure;
 use crate::files::{read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
+use crate::student::Source;
 
 pub use learn::schedule;
 pub(crate) use learn::{Lessons, Rates, run_pass};
@@ -305,6 +307,31 @@ pub struct LoadedTeacher {
     pub teacher: Teacher,
     /// The network's tensors.
     pub weights: Weights,
+}
+
+impl LoadedTeacher {
+    /// What a student learns from.
+    #[must_use]
+    pub fn source<'a>(&'a self, catalogue: &'a Catalogue) -> Source<'a> {
+        Source {
+            teacher: &self.teacher,
+            weights: &self.weights,
+            shape: &self.info.shape,
+            corpus: &self.corpus,
+            catalogue,
+        }
+    }
+
+    /// Bytes of what it answers from: the network's tensors, the reranker's, and the log of sessions that
+    /// its neighbours are found in (four bytes a click and a session).
+    ///
+    /// # Errors
+    /// Where a tensor's shape does not fit its values.
+    pub fn bytes(&self) -> Result<u64> {
+        let log = &self.corpus.train.log;
+        let reranker = self.teacher.reranker.as_ref().map_or(0, |r| 4 * r.weights().parameters());
+        Ok((self.weights.to_safetensors()?.len() + reranker + 4 * (log.clicks() + log.len())) as u64)
+    }
 }
 
 /// The hash that ties models to a data set.

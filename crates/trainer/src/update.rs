@@ -43,9 +43,9 @@ use crate::teacher::{
 };
 
 /// Held-out positions of earlier periods that tell what was forgotten.
-const MEMORY: usize = 3000;
+const MEMORY: usize = 1500;
 /// Predictions for the new period that the reranker is fitted on.
-const RERANKED: usize = 8000;
+const RERANKED: usize = 5000;
 /// The old network's items kept at each position.
 const TOLD: usize = 20;
 

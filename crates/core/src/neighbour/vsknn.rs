@@ -89,6 +89,15 @@ pub struct VsknnScratch {
     similarity: Vec<f32>,
     touched: Vec<u32>,
     weight_of: Vec<f32>,
+    voted: Vec<u32>,
+}
+
+impl VsknnScratch {
+    /// The items that the last call of [`Vsknn::add_votes`] gave votes to.
+    #[must_use]
+    pub fn voted(&self) -> &[u32] {
+        &self.voted
+    }
 }
 
 impl Vsknn {
@@ -148,6 +157,19 @@ impl Vsknn {
         scores: &mut [f32],
     ) {
         scores.fill(0.0);
+        self.add_votes(item_seq, exclude, scratch, scores);
+    }
+
+    /// Adds what [`Self::score`] gives to `scores`, and leaves the items that got a vote in
+    /// [`VsknnScratch::voted`], in no order but each once, where their scores were 0 before.
+    pub fn add_votes(
+        &self,
+        item_seq: &[u32],
+        exclude: Option<u32>,
+        scratch: &mut VsknnScratch,
+        scores: &mut [f32],
+    ) {
+        scratch.voted.clear();
         let neighbours = self.nearest(item_seq, exclude, scratch);
         let distinct = weights_from_end(item_seq, self.options.window);
         scratch.weight_of.resize(self.starts.len(), 0.0);
@@ -173,6 +195,9 @@ impl Vsknn {
                 }
                 let place = if n > at { 1.0 } else { self.options.backward } * self.near[n.abs_diff(at)];
                 if let Some(score) = scores.get_mut(i as usize - 1) {
+                    if *score == 0.0 {
+                        scratch.voted.push(i);
+                    }
                     *score += similarity * place * self.vote[i as usize];
                 }
             }

@@ -1,6 +1,7 @@
 //! Sessions cut into windows and packed into batches of similar length.
 
 use onshelf_core::neighbour::SessionLog;
+use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
@@ -26,6 +27,26 @@ impl TrainSet {
         self.kinds.resize(self.kinds.len() + items.len(), 0);
         self.gaps.resize(self.gaps.len() + items.len(), 0);
         self.weights.push(1.0);
+    }
+
+    /// The same sessions in the same order, of each only a random share of the clicks and at least
+    /// one: what people might as well have clicked, for a teacher to be asked about.
+    #[must_use]
+    pub fn thinned(&self, share: f64, rng: &mut ChaCha8Rng) -> Self {
+        let mut out = Self { weights: self.weights.clone(), ..Self::default() };
+        let mut start = 0;
+        for session in self.log.iter() {
+            let mut kept: Vec<usize> = (0..session.len()).filter(|_| rng.random_bool(share)).collect();
+            if kept.is_empty() && !session.is_empty() {
+                kept.push(0);
+            }
+            let items: Vec<u32> = kept.iter().map(|&at| session[at]).collect();
+            out.log.push(&items);
+            out.kinds.extend(kept.iter().map(|&at| self.kinds[start + at]));
+            out.gaps.extend(kept.iter().map(|&at| self.gaps[start + at]));
+            start += session.len();
+        }
+        out
     }
 
     /// Index of the first click of session `s` in `kinds` and `gaps`.
@@ -219,6 +240,27 @@ fn pack(set: &TrainSet, starts: &[usize], group: &[&Window]) -> Batch {
 mod tests {
     use super::*;
     use rand::SeedableRng;
+
+    #[test]
+    fn thinned_sessions_keep_their_numbers_and_what_is_known_of_their_clicks() {
+        let mut set = TrainSet::default();
+        for s in 0..200_u32 {
+            let items: Vec<u32> = (1..=1 + s % 7).map(|i| 10 * s + i).collect();
+            set.push_items(&items);
+        }
+        set.kinds = set.log.iter().flatten().map(|i| (i % 6) as u8).collect();
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let thin = set.thinned(0.7, &mut rng);
+        assert_eq!(thin.log.len(), set.log.len());
+        let share = thin.log.clicks() as f64 / set.log.clicks() as f64;
+        assert!((0.6..0.85).contains(&share), "{share}");
+        for (kept, all) in thin.log.iter().zip(set.log.iter()) {
+            let mut rest = all.iter();
+            assert!(!kept.is_empty() && kept.iter().all(|k| rest.any(|a| a == k)));
+        }
+        assert!(thin.log.iter().flatten().zip(&thin.kinds).all(|(i, &k)| (i % 6) as u8 == k));
+        assert_eq!(thin.gaps.len(), thin.kinds.len());
+    }
 
     #[test]
     fn every_click_but_the_first_is_predicted_once() {

@@ -4,10 +4,12 @@
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::weights::{Tensor, Weights};
 use rand::{Rng, RngExt};
+use rayon::prelude::*;
 
 use super::wide::{dot, wide};
 use crate::adam::{Adam, AdamRows, SparseAdam};
 use crate::error::ModelError;
+use crate::quantise::assign;
 
 /// Item vectors and biases that can be read and trained.
 pub trait ItemSource: Sync {
@@ -178,7 +180,19 @@ pub struct CodedItems {
     pub levels: Vec<f32>,
     centroid_adam: Adam,
     level_adam: Adam,
+    follow: Option<Follow>,
 }
+
+/// Where items would like to be, while their codes follow.
+struct Follow {
+    items: FloatItems,
+    /// Rate of the vectors, as a multiple of the centroids'.
+    factor: f32,
+    steps: usize,
+}
+
+/// Steps between two assignments of codes.
+const RECODE: usize = 100;
 
 impl CodedItems {
     /// Starts from a quantised table.
@@ -192,7 +206,35 @@ impl CodedItems {
             levels: table.bias().to_vec(),
             centroid_adam: Adam::new(table.centroids().len()),
             level_adam: Adam::new(CENTROIDS),
+            follow: None,
         }
+    }
+
+    /// Lets codes follow full-precision vectors, which learn from the gradients of the quantised ones
+    /// as if they were these (the straight-through estimator; Bengio et al., 2013), at `factor` times
+    /// the centroids' rate.
+    #[must_use]
+    pub fn following(mut self, items: FloatItems, factor: f32) -> Self {
+        self.follow = Some(Follow { items, factor, steps: 0 });
+        self
+    }
+
+    /// Gives every item the codes of the centroids that are nearest to its full-precision vector.
+    fn recode(&mut self) {
+        let Some(follow) = &self.follow else { return };
+        let (dim, m) = (self.dim, self.subspaces);
+        let width = dim / m;
+        let centroids = &self.centroids;
+        self.codes
+            .par_chunks_exact_mut(m + 1)
+            .zip(follow.items.vectors[dim..].par_chunks_exact(dim))
+            .for_each(|(codes, vector)| {
+                for (part, code) in codes[..m].iter_mut().enumerate() {
+                    let book = &centroids[part * CENTROIDS * width..(part + 1) * CENTROIDS * width];
+                    let own = std::slice::from_mut(code);
+                    assign(&vector[part * width..(part + 1) * width], width, book, own);
+                }
+            });
     }
 
     /// The table as it is now.
@@ -266,5 +308,12 @@ impl ItemSource for CodedItems {
         }
         self.centroid_adam.step(&mut self.centroids, &centroids, rate, 0.0);
         self.level_adam.step(&mut self.levels, &levels, rate, 0.0);
+        if let Some(follow) = &mut self.follow {
+            follow.items.step(items, vectors, biases, rate * follow.factor);
+            follow.steps += 1;
+            if follow.steps.is_multiple_of(RECODE) {
+                self.recode();
+            }
+        }
     }
 }

@@ -45,6 +45,19 @@ impl SoftTargets {
         }
     }
 
+    /// Adds the targets of another set, whose sessions are put after those of this one.
+    ///
+    /// # Panics
+    /// Where they name another number of items a position: a broken invariant of the caller.
+    pub fn append(&mut self, more: &Self) {
+        assert_eq!(self.k, more.k, "as many items a position");
+        let rows = (self.items.len() / self.k.max(1)) as u32;
+        let shifted = more.row_of.iter().map(|&r| if r == u32::MAX { r } else { r + rows });
+        self.row_of.extend(shifted);
+        self.items.extend_from_slice(&more.items);
+        self.chances.extend_from_slice(&more.chances);
+    }
+
     pub(super) fn of(&self, position: u32) -> Option<(&[u32], &[f32])> {
         let row = *self.row_of.get(position as usize)? as usize;
         let range = row.checked_mul(self.k)?..row.checked_mul(self.k)?.checked_add(self.k)?;

@@ -12,6 +12,7 @@ use onshelf_core::weights::{self, Weights};
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::network::read;
@@ -100,6 +101,8 @@ pub(super) struct Situation {
     pub(super) surest: f32,
     /// Items that the neighbours name.
     pub(super) named: usize,
+    /// The network's share in the mix.
+    pub(super) network: f32,
 }
 
 /// What is known about one candidate.
@@ -229,7 +232,8 @@ impl Reranker {
         if judge.is_empty() || learn.is_empty() {
             return Ok((from.cloned(), Fit::default()));
         }
-        let plain = Self::fresh(examples, rng).loss(examples, &judge);
+        let plain =
+            mean_loss(examples, &judge, |e| examples.base[e * examples.width..][..examples.width].to_vec());
         let mut best = (model.loss(examples, &judge), from.map(|_| model.weights.clone()));
         if best.0 > plain {
             best = (plain, None);
@@ -362,19 +366,13 @@ impl Reranker {
 
     /// Mean loss (nats a prediction) over some examples.
     fn loss(&self, examples: &Examples, which: &[usize]) -> f64 {
-        use rayon::prelude::*;
         let k = examples.width;
-        let sum: f64 = which
-            .par_iter()
-            .map_init(Vec::new, |scores, &e| {
-                let features = &examples.features[e * k * FEATURES..(e + 1) * k * FEATURES];
-                self.score(features, &examples.base[e * k..(e + 1) * k], scores);
-                let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-                let sum: f32 = scores.iter().map(|s| (s - top).exp()).sum();
-                f64::from(top + sum.ln() - scores[examples.clicked[e]])
-            })
-            .sum();
-        sum / which.len().max(1) as f64
+        mean_loss(examples, which, |e| {
+            let mut scores = Vec::new();
+            let features = &examples.features[e * k * FEATURES..(e + 1) * k * FEATURES];
+            self.score(features, &examples.base[e * k..(e + 1) * k], &mut scores);
+            scores
+        })
     }
 
     /// The tensors.
@@ -394,6 +392,20 @@ impl Reranker {
         }
         Ok(Self { weights })
     }
+}
+
+/// Mean cross-entropy (nats a prediction) of scores, `[width]` for each of some examples.
+fn mean_loss(examples: &Examples, which: &[usize], scores: impl Fn(usize) -> Vec<f32> + Sync) -> f64 {
+    let sum: f64 = which
+        .par_iter()
+        .map(|&e| {
+            let scores = scores(e);
+            let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let sum: f32 = scores.iter().map(|s| (s - top).exp()).sum();
+            f64::from(top + sum.ln() - scores[examples.clicked[e]])
+        })
+        .sum();
+    sum / which.len().max(1) as f64
 }
 
 /// Every fourth session, whatever their numbers have in common.

@@ -44,12 +44,16 @@ pub struct Teacher {
     pub blend: Blend,
     /// The last word, where one was fitted.
     pub reranker: Option<Reranker>,
+    /// Items that nobody clicked.
+    unseen: Vec<u32>,
 }
 
 /// Working memory of one thread.
 struct Scratch {
     knn: VsknnScratch,
+    /// Neighbours' shares; 0 but where [`VsknnScratch::voted`] says.
     votes: Vec<f32>,
+    /// The network's probabilities of the items that have a vote; others are left over.
     network: Vec<f32>,
     features: Vec<f32>,
     base: Vec<f32>,
@@ -61,12 +65,14 @@ impl Teacher {
     #[must_use]
     pub fn new(network: Network, items: FloatItems, log: &SessionLog) -> Self {
         let n = network.items();
+        let facts = ItemFacts::new(log, n);
         Self {
             network,
             items,
             neighbours: Vsknn::new(log.clone(), n, VsknnOptions::teacher()),
             transitions: Transitions::new(log, n),
-            facts: ItemFacts::new(log, n),
+            unseen: (1..=n as u32).filter(|&i| !facts.seen(i)).collect(),
+            facts,
             blend: Blend::default(),
             reranker: None,
         }
@@ -146,24 +152,29 @@ impl Teacher {
         }
     }
 
-    /// Replaces a row of logits by the mix; leaves the network's probabilities and the neighbours'
-    /// shares in the scratch.
+    /// Replaces a row of logits by the mix; leaves the neighbours' shares in the scratch, and the
+    /// network's probabilities of the items that they name.
     fn mix(&self, prefix: &[u32], exclude: Option<u32>, row: &mut [f32], scratch: &mut Scratch) -> Situation {
-        for (at, score) in row.iter_mut().enumerate() {
-            if !self.facts.seen(at as u32 + 1) {
-                *score = f32::NEG_INFINITY;
-            }
+        for &item in &self.unseen {
+            row[item as usize - 1] = f32::NEG_INFINITY;
         }
         let entropy = softmax(row);
-        scratch.network.copy_from_slice(row);
-        self.neighbours.score(prefix, exclude, &mut scratch.knn, &mut scratch.votes);
-        let (surest, named) = shares(&mut scratch.votes, self.blend.sharpness);
+        for &item in scratch.knn.voted() {
+            scratch.votes[item as usize - 1] = 0.0;
+        }
+        self.neighbours.add_votes(prefix, exclude, &mut scratch.knn, &mut scratch.votes);
+        let voted = scratch.knn.voted();
+        let (surest, named) = shares(&mut scratch.votes, voted, self.blend.sharpness);
         // Where no session votes, the network speaks alone.
         let network = if named > 0 { self.blend.network } else { 1.0 };
-        for (score, &vote) in row.iter_mut().zip(&scratch.votes) {
-            *score = network * *score + (1.0 - network) * vote;
+        for &item in voted {
+            scratch.network[item as usize - 1] = row[item as usize - 1];
         }
-        Situation { entropy, surest, named }
+        wide(|| row.iter_mut().for_each(|score| *score *= network));
+        for &item in voted {
+            row[item as usize - 1] += (1.0 - network) * scratch.votes[item as usize - 1];
+        }
+        Situation { entropy, surest, named, network }
     }
 
     /// The best items of a mixed row, with their features in the scratch.
@@ -188,10 +199,11 @@ impl Teacher {
             self.items.push_vector(item, &mut vectors);
             let (newest, own) = vectors.split_at(dim);
             let at = item as usize - 1;
+            let vote = scratch.votes[at];
             let candidate = Candidate {
                 item,
-                network: scratch.network[at],
-                neighbours: scratch.votes[at],
+                network: if vote > 0.0 { scratch.network[at] } else { mix / situation.network.max(1e-6) },
+                neighbours: vote,
                 mix,
                 follows: followers.iter().find(|f| f.0 == item).map_or(0.0, |f| f.1 / total),
                 alike: newest.iter().zip(own).map(|(a, b)| a * b).sum(),
@@ -248,19 +260,20 @@ pub(super) fn softmax(row: &mut [f32]) -> f32 {
     })
 }
 
-/// Votes to shares; gives the largest and how many items have one.
-fn shares(votes: &mut [f32], sharpness: f32) -> (f32, usize) {
-    if sharpness != 1.0 {
-        votes.iter_mut().filter(|v| **v > 0.0).for_each(|v| *v = v.powf(sharpness));
-    }
+/// Votes of the items that have one to shares; gives the largest and how many items have one.
+fn shares(votes: &mut [f32], voted: &[u32], sharpness: f32) -> (f32, usize) {
     let (mut total, mut named, mut surest) = (0.0, 0, 0.0_f32);
-    for &v in votes.iter() {
-        total += v;
-        named += usize::from(v > 0.0);
-        surest = surest.max(v);
+    for &item in voted {
+        let vote = &mut votes[item as usize - 1];
+        if sharpness != 1.0 && *vote > 0.0 {
+            *vote = vote.powf(sharpness);
+        }
+        total += *vote;
+        named += usize::from(*vote > 0.0);
+        surest = surest.max(*vote);
     }
     let total = total.max(1e-12);
-    votes.iter_mut().for_each(|v| *v /= total);
+    voted.iter().for_each(|&item| votes[item as usize - 1] /= total);
     (surest / total, named)
 }
 
@@ -286,10 +299,10 @@ mod tests {
         assert!((row.iter().sum::<f32>() - 1.0).abs() < 1e-6 && row[2] == 0.0);
         assert!((entropy - expected).abs() < 1e-6);
         let mut votes = [0.0, 3.0, 1.0];
-        assert_eq!(shares(&mut votes, 1.0), (0.75, 2));
+        assert_eq!(shares(&mut votes, &[3, 2], 1.0), (0.75, 2));
         assert_eq!(votes, [0.0, 0.75, 0.25]);
         let mut none = [0.0; 3];
-        assert_eq!(shares(&mut none, 0.5), (0.0, 0));
+        assert_eq!(shares(&mut none, &[], 0.5), (0.0, 0));
         let mut row = [0.5, 0.3, 0.2];
         spread(&mut row, &[(1, 0.5), (2, 0.3)], &[0.0, 0.0]);
         assert_eq!(row, [0.4, 0.4, 0.2]);

@@ -4,17 +4,21 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary};
+use onshelf_core::weights::Weights;
 use onshelf_model::training::{TrainSet, exact_batches};
 
 use super::{BenchmarkOptions, Cell, Results};
 use crate::corpus::{Corpus, CorpusOptions, part_of};
 use crate::dataset::Dataset;
-use crate::evaluate::rank_rows;
+use crate::evaluate::{measure, rank_rows};
 use crate::progress::Progress;
 use crate::stop;
-use crate::teacher::{self, TeacherState, TrainOptions, dataset_hash};
+use crate::student::{self, DistillOptions, ReadyStudent};
+use crate::teacher::{self, LoadedTeacher, TeacherState, TrainOptions, dataset_hash};
 use crate::update::{Strategy, UpdateOptions, UpdateReport, advance};
 
+/// Name of the student of the combined teacher.
+pub(crate) const STUDENT: &str = "student";
 /// Name of the network that is trained from nothing.
 pub(crate) const JOINT: &str = "joint";
 /// Factors on the learning rates that are tried.
@@ -104,8 +108,20 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, strategy: Strategy, se
     for &period in tested.iter().filter(|&&p| p >= first) {
         let (metrics, teacher) = work.test(&state, period, whole, &name)?;
         let cpu_seconds = report.as_ref().map_or(state.info.cpu_seconds, |r: &UpdateReport| r.cpu_seconds);
-        let cell = Cell { method: name.clone(), seed, period, metrics, teacher, cpu_seconds, update: report };
+        let cell = Cell {
+            method: name.clone(),
+            seed,
+            period,
+            metrics,
+            teacher,
+            cpu_seconds,
+            bytes: None,
+            update: report,
+        };
         results.add(cell, &work.options.out)?;
+        if whole {
+            distil(work, results, &state, seed, period)?;
+        }
         let (next, told) = learn(work, &state, strategy, seed, period)?;
         next.save(&folder)?;
         crate::files::write_json(&folder.join("update.json"), &told)?;
@@ -113,6 +129,53 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, strategy: Strategy, se
     }
     let _ = fs::remove_dir_all(&folder);
     Ok(())
+}
+
+/// Distils and tests the student of a teacher, where that is asked for.
+fn distil(
+    work: &Work<'_>,
+    results: &mut Results,
+    state: &TeacherState,
+    seed: u64,
+    period: u32,
+) -> Result<()> {
+    let (periods, options) = &work.options.student;
+    let first = work.options.strategies.iter().find(|s| s.0 == Strategy::Combined).and_then(|s| s.1.first());
+    if !periods.contains(&period) || first != Some(&seed) || results.find(STUDENT, seed, period).is_some() {
+        return Ok(());
+    }
+    let cpu = cpu_time::ProcessTime::now();
+    let corpus = teacher::corpus(work.data, &state.info.options, &state.info.held)?;
+    let loaded = LoadedTeacher {
+        info: state.info.clone(),
+        teacher: state.ready(&corpus)?,
+        weights: state.weights.clone(),
+        corpus,
+    };
+    let source = loaded.source(&work.data.catalogue);
+    let options = DistillOptions { seed, ..options.clone() };
+    let done = student::fit(&source, &options, work.progress)?;
+    let cpu_seconds = cpu.elapsed().as_secs_f64();
+    let ready = ReadyStudent::new(Weights::from_safetensors(&done.file)?, &done.shape)?;
+    let tests = work.tests(period)?;
+    let metrics = measure(&tests, &loaded.corpus.counts, done.shape.max_len, |batch| ready.scores(batch))?;
+    let bytes = Some([done.file.len() as u64, loaded.bytes()?]);
+    work.progress.finish(&format!(
+        "student period {period}: R@20 {:.2} MRR@20 {:.2}",
+        metrics.recall_20 * 100.0,
+        metrics.mrr_20 * 100.0
+    ));
+    let cell = Cell {
+        method: STUDENT.into(),
+        seed,
+        period,
+        metrics,
+        teacher: None,
+        cpu_seconds,
+        bytes,
+        update: None,
+    };
+    results.add(cell, &work.options.out)
 }
 
 /// The teacher before `first`: from the folder, or from the first period on.
@@ -190,7 +253,8 @@ pub(super) fn joint(work: &Work<'_>, results: &mut Results, period: u32, seed: u
     let state = TeacherState::load(&folder).context("the joint teacher")?;
     let (metrics, teacher) = work.test(&state, period, true, JOINT)?;
     let cpu_seconds = state.info.cpu_seconds;
-    let cell = Cell { method: JOINT.into(), seed, period, metrics, teacher, cpu_seconds, update: None };
+    let cell =
+        Cell { method: JOINT.into(), seed, period, metrics, teacher, cpu_seconds, bytes: None, update: None };
     results.add(cell, &work.options.out)?;
     let _ = fs::remove_dir_all(&folder);
     Ok(())

@@ -50,6 +50,7 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, period: u32) -> Result
             metrics,
             teacher: None,
             cpu_seconds: 0.0,
+            bytes: None,
             update: None,
         };
         results.add(cell, &work.options.out)?;

@@ -39,7 +39,13 @@ pub(crate) fn manifest(items: usize) -> Manifest {
         created: 1,
         previous: None,
         student: shape(),
-        fine_tune: FineTuneConfig { learning_rate: 0.02, steps_per_click: 2, negatives: 16, proximal: 0.05 },
+        fine_tune: FineTuneConfig {
+            learning_rate: 0.02,
+            steps_per_click: 2,
+            negatives: 16,
+            proximal: 0.05,
+            ..Default::default()
+        },
         items: items as u32,
         files: Vec::new(),
         metrics: BTreeMap::new(),

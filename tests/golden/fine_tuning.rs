@@ -55,7 +55,7 @@ fn student(file: &StudentFile, codes: &[Vec<u8>], base: &[f32]) -> Student {
 }
 
 fn config(rate: f32, negatives: usize, proximal: f32) -> FineTuneConfig {
-    FineTuneConfig { learning_rate: rate, steps_per_click: 1, negatives, proximal }
+    FineTuneConfig { learning_rate: rate, steps_per_click: 1, negatives, proximal, ..Default::default() }
 }
 
 #[test]

@@ -203,7 +203,7 @@ fn a_newer_teacher() {
 fn a_newer_student() {
     let folder = newer(&built().student_dir(), "student.json", "fine_tune");
     let error = student_of(folder.path()).unwrap();
-    assert!(error.contains("format 2") && error.contains("update onshelf"), "{error}");
+    assert!(error.contains("format 3") && error.contains("update onshelf"), "{error}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use onshelf_trainer::benchmark::{self, BenchmarkOptions, Results, leave_one_out};
+use onshelf_trainer::benchmark::{self, BenchmarkOptions, Results, cold_start, leave_one_out, new_shoppers};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Silent;
@@ -165,8 +165,11 @@ fn a_benchmark_goes_on_where_it_was_interrupted() {
     let (whole, cut) = (folder.path().join("whole"), folder.path().join("cut"));
     let report = benchmark::run(&quick(&whole), &Silent).unwrap();
     let all = results(&whole);
-    // 4 simple methods, 2 seeds of one strategy and 1 of another over 2 periods; joint at one.
-    assert_eq!(all.cells.len(), 2 * (4 + 3) + 1);
+    // 4 simple methods, 2 seeds of one strategy and 1 of another over 2 periods; joint and a student at one.
+    assert_eq!(all.cells.len(), 2 * (4 + 3) + 2);
+    let student = all.cells.iter().find(|c| c.method == "student").unwrap();
+    let [bytes, teacher] = student.bytes.unwrap();
+    assert!(0 < bytes && bytes < teacher && student.metrics.recall_20 > 0.0);
     for name in ["report.md", "report.json", "recall.svg", "mrr.svg"] {
         assert!(fs::metadata(whole.join(name)).unwrap().len() > 100, "{name}");
     }
@@ -214,4 +217,40 @@ fn leave_one_out_masks_what_was_seen_and_beats_chance() {
         assert!(line.test.tests == report.lines[0].test.tests);
     }
     assert!(folder.path().join("report.md").exists());
+}
+
+#[test]
+fn new_shoppers_are_foretold_before_they_are_learned_from() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = TrainOptions { validation: 0.0, passes: 2, ..early() };
+    let report =
+        new_shoppers::run(&built().data(), folder.path(), &train, &distill_options(), &Silent).unwrap();
+    let [teach, decide, test] = report.shoppers;
+    let share = test as f64 / (teach + decide + test) as f64;
+    assert!((0.1..0.3).contains(&share) && decide > 0, "{:?}", report.shoppers);
+    assert_eq!(report.lines.len(), 4);
+    for line in &report.lines {
+        let all = &line.all;
+        assert_eq!(all.tests, line.by_position.iter().map(|p| p.1.tests).sum::<usize>());
+        // What the guard shows is one of the two models' shelves, and a strategy only differs in what it learned.
+        assert_eq!(all.hr_10[0], report.lines[0].all.hr_10[0]);
+        assert!(all.hr_10[0] > 0.0 && all.loss.iter().all(|l| l.is_finite()));
+        assert!(line.harmed[1] + line.helped[1] <= 1.0 && line.gain[2].interval[0] <= line.gain[2].mean);
+        assert!(line.all.loss[1] != line.all.loss[0], "{} learned nothing", line.strategy);
+    }
+    assert!(fs::read_to_string(folder.path().join("new-shoppers.md")).unwrap().contains("| replay (rate"));
+}
+
+#[test]
+fn held_out_items_are_found_by_their_attributes() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = TrainOptions { validation: 0.0, passes: 4, ..early() };
+    let report =
+        cold_start::run(&built().data(), folder.path(), &train, &distill_options(), &Silent).unwrap();
+    let [items, held, placed] = report.items;
+    assert!(held * 20 > items && held * 5 < items && placed > 0, "{:?}", report.items);
+    let line = |name: &str| report.lines.iter().find(|l| l.method.starts_with(name)).unwrap();
+    assert_eq!(line("popularity").all.hr_10, 0.0, "nobody clicked them in training");
+    let found = line("network").cold.hr_10;
+    assert!(found > 1.5 * report.chance[1], "{found} at chance {}", report.chance[1]);
 }

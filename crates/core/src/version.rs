@@ -142,6 +142,55 @@ pub struct FineTuneConfig {
     pub negatives: usize,
     /// Strength of the pull towards the shipped student (proximal term).
     pub proximal: f32,
+    /// What a click of the session counts, compared with the one after it (0: only the newest counts;
+    /// 1: all count the same): a small memory against forgetting.
+    #[serde(default = "memory", skip_serializing_if = "is_memory")]
+    pub memory: f32,
+    /// The shipped student's best items at the newest position that are certain to be among the
+    /// candidates of a step: the softmax is exact where it matters.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub hard: usize,
+    /// Rate at which the shopper's leanings to categories and brands are learned, a step a click (0: not).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub affinity_rate: f32,
+    /// Share of the loss that follows the shipped student's own ranking (0–1).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub distil: f32,
+}
+
+/// What it was before manifests named it; those manifests must keep their bytes.
+fn memory() -> f32 {
+    0.8
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_memory(value: &f32) -> bool {
+    *value == memory()
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_none(value: &usize) -> bool {
+    *value == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_zero(value: &f32) -> bool {
+    *value == 0.0
+}
+
+impl Default for FineTuneConfig {
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.01,
+            steps_per_click: 4,
+            negatives: 128,
+            proximal: 0.05,
+            memory: memory(),
+            hard: 0,
+            affinity_rate: 0.0,
+            distil: 0.0,
+        }
+    }
 }
 
 /// What a model version says of itself.
@@ -285,7 +334,13 @@ impl Manifest {
             "fine_tune.learning_rate must be above 0",
         )?;
         rule(f.proximal.is_finite() && f.proximal >= 0.0, "fine_tune.proximal must not be negative")?;
-        rule(f.steps_per_click <= 100 && f.negatives <= 4096, "fine_tune asks for too much work")?;
+        rule((0.0..=1.0).contains(&f.memory), "fine_tune.memory must be 0 to 1")?;
+        rule((0.0..=10.0).contains(&f.affinity_rate), "fine_tune.affinity_rate must be 0 to 10")?;
+        rule((0.0..=1.0).contains(&f.distil), "fine_tune.distil must be 0 to 1")?;
+        rule(
+            f.steps_per_click <= 100 && f.negatives <= 4096 && f.hard <= 4096,
+            "fine_tune asks for too much work",
+        )?;
         for file in &self.files {
             let plain = file.path.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
             rule(

@@ -6,6 +6,7 @@
 //! and in a browser. Everything random comes from a seed that the caller passes in.
 
 pub mod adam;
+pub mod affinity;
 pub mod encoder;
 pub mod error;
 pub mod personal;

@@ -67,6 +67,8 @@ pub struct Personal {
     pub adapter: Adapter,
     /// Added to every session vector; zeros at first. Never leaves the device.
     pub taste: Vec<f32>,
+    /// Leanings to categories and brands ([`crate::affinity::Traits`]). Never leave the device.
+    pub affinity: Vec<f32>,
     /// Optimiser steps so far.
     pub steps: u64,
     /// Whether the personal model is ahead.
@@ -102,6 +104,8 @@ pub struct Lesson {
     /// All clicks of those positions and the one after the last: row `r` saw `items[..=r]` and is
     /// followed by `items[r + 1]`.
     items: Vec<u32>,
+    /// Items that are certain to be candidates.
+    hard: Vec<u32>,
 }
 
 impl Lesson {
@@ -111,8 +115,22 @@ impl Lesson {
     pub fn new(vectors: &[f32], items: &[u32], dim: usize) -> Option<Self> {
         let clicks = vectors.len() / dim.max(1);
         let items = &items[items.len().saturating_sub(clicks)..];
-        (clicks >= 2)
-            .then(|| Self { sessions: vectors[..(clicks - 1) * dim].to_vec(), items: items.to_vec() })
+        (clicks >= 2).then(|| Self {
+            sessions: vectors[..(clicks - 1) * dim].to_vec(),
+            items: items.to_vec(),
+            hard: Vec::new(),
+        })
+    }
+
+    /// Makes sure of some candidates.
+    #[must_use]
+    pub fn with_hard(mut self, items: Vec<u32>) -> Self {
+        self.hard = items;
+        self
+    }
+
+    fn session(&self, row: usize, dim: usize) -> &[f32] {
+        &self.sessions[row * dim..(row + 1) * dim]
     }
 
     /// Number of training rows.
@@ -123,19 +141,34 @@ impl Lesson {
 }
 
 impl Personal {
-    /// A shopper nothing is known about.
+    /// A shopper nothing is known about, without leanings.
     #[must_use]
     pub fn new(student: &Student, seed: u64) -> Self {
         let adapter = student.base().clone();
         let dim = student.shape().dim;
         let moments = [Adam::new(adapter.down.len()), Adam::new(adapter.up.len()), Adam::new(dim)];
-        Self { adapter, taste: vec![0.0; dim], steps: 0, guard: Guard::default(), moments, seed }
+        Self {
+            adapter,
+            taste: vec![0.0; dim],
+            affinity: Vec::new(),
+            steps: 0,
+            guard: Guard::default(),
+            moments,
+            seed,
+        }
+    }
+
+    /// The same with leanings to so many traits, none yet.
+    #[must_use]
+    pub fn leaning(mut self, traits: usize) -> Self {
+        self.affinity = vec![0.0; traits];
+        self
     }
 
     /// Number of personal parameters.
     #[must_use]
     pub fn parameters(&self) -> usize {
-        self.adapter.down.len() + self.adapter.up.len() + self.taste.len()
+        self.adapter.down.len() + self.adapter.up.len() + self.taste.len() + self.affinity.len()
     }
 
     /// The query of the personal model for a session vector.
@@ -154,7 +187,7 @@ impl Personal {
         lesson: &Lesson,
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
-        let candidates = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
+        let candidates = Sample::draw(student, lesson, config, self.seed ^ self.steps);
         let (loss, gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
         if !loss.is_finite() {
             return Err(ModelError::NotFinite { what: "loss", step: self.steps });
@@ -189,7 +222,7 @@ impl Personal {
         lesson: &Lesson,
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
-        let sample = Sample::draw(student, &lesson.items, config.negatives, self.seed ^ self.steps);
+        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
         Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
     }
 
@@ -245,6 +278,11 @@ impl Personal {
         self.adapter.write(&mut out);
         let taste = weights::Tensor { shape: vec![self.taste.len()], values: self.taste.clone() };
         out.floats.insert("taste".into(), taste);
+        if !self.affinity.is_empty() {
+            let affinity =
+                weights::Tensor { shape: vec![self.affinity.len()], values: self.affinity.clone() };
+            out.floats.insert("affinity".into(), affinity);
+        }
         for (adam, name) in self.moments.iter().zip(MOMENTS) {
             adam.write(name, &mut out);
         }
@@ -257,11 +295,16 @@ impl Personal {
         Facts { steps: self.steps, guard: self.guard, seed: self.seed }
     }
 
-    /// Reads what [`Self::to_weights`] and [`Self::facts`] gave.
+    /// For so many traits, reads what [`Self::to_weights`] and [`Self::facts`] gave.
     ///
     /// # Errors
     /// [`ModelError::Weights`] where it was made for another shape or is damaged.
-    pub fn from_weights(student: &Student, weights: &Weights, facts: &Facts) -> Result<Self, ModelError> {
+    pub fn from_weights(
+        student: &Student,
+        traits: usize,
+        weights: &Weights,
+        facts: &Facts,
+    ) -> Result<Self, ModelError> {
         let (dim, rank) = (student.shape().dim, student.shape().adapter_rank);
         let adapter = Adapter::read(weights, dim, rank)?;
         let moment = |name: &str, n: usize| -> Result<Adam, ModelError> {
@@ -272,6 +315,11 @@ impl Personal {
             moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
             adapter,
             taste: weights.get("taste", &[dim])?.values.clone(),
+            // A state of before there were any has none.
+            affinity: match weights.floats.contains_key("affinity") {
+                true => weights.get("affinity", &[traits])?.values.clone(),
+                false => vec![0.0; traits],
+            },
             steps: facts.steps,
             guard: facts.guard,
             seed: facts.seed,
@@ -302,10 +350,11 @@ struct Sample {
 }
 
 impl Sample {
-    fn draw(student: &Student, clicks: &[u32], negatives: usize, seed: u64) -> Self {
+    fn draw(student: &Student, lesson: &Lesson, config: &FineTuneConfig, seed: u64) -> Self {
+        let (clicks, negatives) = (&lesson.items[..], config.negatives);
         let table = student.table();
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let mut items: Vec<u32> = clicks.to_vec();
+        let mut items: Vec<u32> = clicks.iter().chain(&lesson.hard).copied().collect();
         items.sort_unstable();
         items.dedup();
         let known = items.len();
@@ -323,9 +372,8 @@ impl Sample {
             table.push_vector(item, &mut vectors);
             bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.ln() });
         }
-        // The newest click counts most; older ones are a small memory against forgetting.
         let targets = &clicks[1..];
-        let raw: Vec<f32> = (0..targets.len()).rev().map(|age| 0.8_f32.powi(age as i32)).collect();
+        let raw: Vec<f32> = (0..targets.len()).rev().map(|age| config.memory.powi(age as i32)).collect();
         let total: f32 = raw.iter().sum();
         let mut wanted = vec![0.0; targets.len() * items.len()];
         let mut offsets = Vec::with_capacity(wanted.len());
@@ -336,11 +384,38 @@ impl Sample {
                 own[at] += student.repeat_boost(item, &clicks[..=row]);
             }
             if let Ok(at) = items[..known].binary_search(target) {
-                wanted[row * items.len() + at] = weight / total;
+                wanted[row * items.len() + at] = (1.0 - config.distil) * weight / total;
+            }
+            if config.distil > 0.0 {
+                let at = row * items.len()..(row + 1) * items.len();
+                let chances = shipped_chances(
+                    student,
+                    lesson.session(row, table.dim()),
+                    &vectors,
+                    &offsets[at.clone()],
+                );
+                wanted[at]
+                    .iter_mut()
+                    .zip(chances)
+                    .for_each(|(w, c)| *w += config.distil * c * weight / total);
             }
         }
         Self { vectors, offsets, wanted }
     }
+}
+
+/// What the shipped student says of the candidates at one position.
+fn shipped_chances(student: &Student, session: &[f32], vectors: &[f32], offsets: &[f32]) -> Vec<f32> {
+    let query = student.base().apply(session, None);
+    let scale = 1.0 / student.shape().temperature;
+    let dot = |v: &[f32]| v.iter().zip(&query).map(|(a, b)| a * b).sum::<f32>();
+    let mut scores: Vec<f32> =
+        vectors.chunks_exact(query.len()).zip(offsets).map(|(v, o)| scale * dot(v) + o).collect();
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    scores.iter_mut().for_each(|s| *s = (*s - top).exp());
+    let sum: f32 = scores.iter().sum();
+    scores.iter_mut().for_each(|s| *s /= sum);
+    scores
 }
 
 /// Negative log-likelihood (nats) of `item` under full scores.

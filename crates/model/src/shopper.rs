@@ -4,6 +4,7 @@
 //! arguments, bytes go in and out. Native tests and the browser run the same code.
 
 mod explain;
+mod foretell;
 mod request;
 mod state;
 
@@ -14,6 +15,7 @@ use onshelf_core::rank::{cap_per_group, top_k};
 use onshelf_core::version::Manifest;
 use onshelf_core::weights::Weights;
 
+use crate::affinity::Traits;
 use crate::encoder::gap_bucket;
 use crate::error::ModelError;
 use crate::personal::{Lesson, Personal, Tuned, loss_of};
@@ -21,6 +23,7 @@ use crate::student::{SessionInput, Student};
 use burn::tensor::Device;
 
 pub use explain::{Explanation, Share};
+pub use foretell::Foretold;
 pub use request::{COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError};
 pub use state::Restored;
 
@@ -46,6 +49,7 @@ pub struct Shopper {
     manifest: Manifest,
     catalogue: Catalogue,
     student: Student,
+    traits: Traits,
     gate: Gate,
     clicks: Vec<Click>,
     /// When the newest event came, left out or not: silence ends a session.
@@ -89,12 +93,14 @@ impl Shopper {
                 manifest.items
             )));
         }
-        let personal = Personal::new(&student, seed);
+        let traits = Traits::of(&catalogue);
+        let personal = Personal::new(&student, seed).leaning(traits.len());
         Ok(Self {
             version,
             manifest,
             catalogue,
             student,
+            traits,
             gate: Gate::new(Rules::default()),
             clicks: Vec::new(),
             seen_ms: None,
@@ -247,6 +253,9 @@ impl Shopper {
         let scored = self.student.score(&query, &prefix, &mut lut, &mut scores).await;
         (self.lut, self.scores) = (lut, scores);
         scored?;
+        if request.kind == Kind::ForYou && self.is_personal() {
+            self.traits.add(&self.personal.affinity, &mut self.scores);
+        }
         let catalogue = &self.catalogue;
         let own = if request.kind == Kind::Similar { filter.item } else { None };
         let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
@@ -314,6 +323,10 @@ impl Shopper {
         self.judge(&vectors, &items).await?;
         let before = self.personal.clone();
         let config = self.manifest.fine_tune.clone();
+        let lesson = match config.hard {
+            0 => lesson,
+            hard => lesson.with_hard(self.best_before_newest(&vectors, &items, hard).await?),
+        };
         let mut losses = Vec::with_capacity(steps + 1);
         for _ in 0..steps {
             match self.personal.step(&self.student, &lesson, &config).await {
@@ -335,6 +348,24 @@ impl Shopper {
         Ok(Some(Tuned { steps: steps as u32, loss_before: first, loss_after: after, kept }))
     }
 
+    /// What the shipped student would have shown before the newest click.
+    async fn best_before_newest(
+        &mut self,
+        vectors: &[f32],
+        items: &[u32],
+        count: usize,
+    ) -> Result<Vec<u32>, ModelError> {
+        let dim = self.manifest.student.dim;
+        let positions = vectors.len() / dim;
+        let query = self.shipped_query(&vectors[(positions - 2) * dim..(positions - 1) * dim]);
+        let prefix = &items[items.len() - positions..items.len() - 1];
+        let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
+        let scored = self.student.score(&query, prefix, &mut lut, &mut scores).await;
+        (self.lut, self.scores) = (lut, scores);
+        scored?;
+        Ok(top_k(&self.scores, count, |_| true).into_iter().map(|s| s.0).collect())
+    }
+
     /// Compares both models on the clicks that were not compared yet, before they are learned from.
     async fn judge(&mut self, vectors: &[f32], items: &[u32]) -> Result<(), ModelError> {
         let dim = self.manifest.student.dim;
@@ -346,10 +377,20 @@ impl Shopper {
             let session = &vectors[(at - 1 - first) * dim..(at - first) * dim];
             let (shipped, personal) = (self.shipped_query(session), self.personal.query(session));
             let mut losses = [0.0; 2];
-            for (loss, query) in losses.iter_mut().zip([shipped, personal]) {
+            for (which, query) in [shipped, personal].into_iter().enumerate() {
                 let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
                 let scored = self.student.score(&query, &items[first..at], &mut lut, &mut scores).await;
-                *loss = loss_of(&scores, items[at]);
+                if which == 1 {
+                    let affinity = &mut self.personal.affinity;
+                    self.traits.add(affinity, &mut scores);
+                    losses[which] = loss_of(&scores, items[at]);
+                    let rate = self.manifest.fine_tune.affinity_rate;
+                    if rate > 0.0 && scored.is_ok() {
+                        self.traits.step(affinity, &scores, items[at], rate);
+                    }
+                } else {
+                    losses[which] = loss_of(&scores, items[at]);
+                }
                 (self.lut, self.scores) = (lut, scores);
                 scored?;
             }
@@ -366,6 +407,11 @@ impl Shopper {
         self.encoded = None;
         self.judged = 0;
         self.gate = Gate::new(Rules::default());
-        self.personal = Personal::new(&self.student, self.seed);
+        self.personal = self.nobody();
+    }
+
+    /// A shopper nothing is known about.
+    fn nobody(&self) -> Personal {
+        Personal::new(&self.student, self.seed).leaning(self.traits.len())
     }
 }

@@ -18,8 +18,6 @@ const RIDGES: [f32; 5] = [0.3, 1.0, 3.0, 10.0, 30.0];
 const ROUNDS: usize = 60;
 /// Fewer clicked items with attributes teach nothing.
 const FEWEST: usize = 20;
-/// Share of the least clicked items whose mean bias a new item gets.
-const RARE: usize = 4;
 
 /// What is known about the items, as columns of a sparse matrix; row 0 is padding.
 pub struct Attributes {
@@ -162,8 +160,7 @@ impl Placing<'_> {
     }
 }
 
-/// Gives every item without a click the vector of its attributes and the mean bias of the items that were
-/// clicked least. Gives these items.
+/// Gives every item without a click the vector of its attributes and the mean bias of the clicked items. Gives these items.
 pub fn place_unclicked(
     catalogue: &Catalogue,
     counts: &[u32],
@@ -177,7 +174,8 @@ pub fn place_unclicked(
     }
     let attributes = Attributes::of(catalogue);
     let Some(placing) = attributes.fit(vectors, dim, counts) else { return Vec::new() };
-    let bias = rare_bias(counts, biases);
+    let clicked: Vec<usize> = (1..counts.len()).filter(|&i| counts[i] > 0).collect();
+    let bias = clicked.iter().map(|&i| biases[i]).sum::<f32>() / clicked.len().max(1) as f32;
     let placed: Vec<(u32, Vec<f32>)> =
         unclicked.into_iter().filter_map(|i| Some((i, placing.vector(i)?))).collect();
     for (item, vector) in &placed {
@@ -186,14 +184,6 @@ pub fn place_unclicked(
         biases[at] = bias;
     }
     placed.into_iter().map(|p| p.0).collect()
-}
-
-/// The mean bias of the quarter of the clicked items that were clicked least.
-fn rare_bias(counts: &[u32], biases: &[f32]) -> f32 {
-    let mut clicked: Vec<usize> = (1..counts.len()).filter(|&i| counts[i] > 0).collect();
-    clicked.sort_by_key(|&i| counts[i]);
-    clicked.truncate(clicked.len().div_ceil(RARE));
-    clicked.iter().map(|&i| biases[i]).sum::<f32>() / clicked.len().max(1) as f32
 }
 
 /// Everything known about an item as words of their own kinds.
@@ -253,8 +243,8 @@ mod tests {
             let vector = &vectors[item * 3..item * 3 + 3];
             assert!((dot(vector, vector) - 1.0).abs() < 1e-4);
             assert!(vector[(item - 1) % 3] > 0.9, "{item}: {vector:?}");
-            // The least clicked fifteen of 57 have one to fifteen clicks.
-            assert_eq!(biases[item], 8.0);
+            // 57 items have one to 57 clicks.
+            assert_eq!(biases[item], 29.0);
         }
     }
 

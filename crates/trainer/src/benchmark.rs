@@ -4,8 +4,10 @@
 //! the last teacher of every chain in `state/`, so that an interrupted run goes on where it was.
 
 mod chain;
+pub mod cold_start;
 pub mod leave_one_out;
 mod machine;
+pub mod new_shoppers;
 mod report;
 mod simple;
 

@@ -1,10 +1,10 @@
 //! Options of `onshelf benchmark`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use onshelf_trainer::benchmark::{self, BenchmarkOptions, leave_one_out};
+use onshelf_trainer::benchmark::{self, BenchmarkOptions, cold_start, leave_one_out, new_shoppers};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Progress;
@@ -19,6 +19,10 @@ pub(crate) enum Protocol {
     DigineticaPeriods,
     /// Each user's last item is the test (SASRec, Kang & McAuley, ICDM 2018).
     Beauty,
+    /// People who never entered training: shipped and personal model, click by click, on users' histories.
+    NewShoppers,
+    /// A tenth of the items is held out of training and placed by attributes, on users' histories.
+    ColdStart,
 }
 
 #[derive(Args)]
@@ -47,9 +51,9 @@ pub(crate) struct BenchmarkArgs {
     /// Periods at which the combined teacher is distilled into a student [default: the last].
     #[arg(long, value_delimiter = ',')]
     student: Option<Vec<u32>>,
-    /// Subspaces of the student's item table.
-    #[arg(long, default_value_t = DistillOptions::default().subspaces)]
-    subspaces: usize,
+    /// Subspaces of the student's item table [default: by protocol].
+    #[arg(long)]
+    subspaces: Option<usize>,
     /// Passes of a training from nothing [default: by protocol].
     #[arg(long)]
     passes: Option<usize>,
@@ -69,13 +73,16 @@ impl BenchmarkArgs {
                 let data = self.out.join("data");
                 if !data.join("dataset.json").exists() {
                     let input = input.clone().unwrap_or_default();
-                    prepare::run(&PrepareOptions::new(&input, &data), progress)?;
+                    let item_attributes = attributes_beside(&input);
+                    let options = PrepareOptions { item_attributes, ..PrepareOptions::new(&input, &data) };
+                    prepare::run(&options, progress)?;
                 }
                 data
             }
         };
         let mut train = TrainOptions::default();
-        if self.protocol == Protocol::Beauty {
+        let histories = self.protocol != Protocol::DigineticaPeriods;
+        if histories {
             // Histories are longer than sessions, and there are fewer of them.
             (train.max_len, train.validation) = (50, 0.0);
             train.seed = self.seeds.first().copied().unwrap_or(1);
@@ -86,6 +93,25 @@ impl BenchmarkArgs {
         }
         train.passes = self.passes.unwrap_or(train.passes);
         train.dropout = self.dropout.unwrap_or(train.dropout);
+        let mut distil = DistillOptions { seed: train.seed, ..Default::default() };
+        if !histories {
+            // A thirtieth of the teacher is the aim.
+            distil.subspaces = 12;
+        }
+        if self.quick {
+            (distil.passes, distil.coded_passes, distil.subspaces) = (1, 1, 8);
+        }
+        distil.subspaces = self.subspaces.unwrap_or(distil.subspaces);
+        if self.protocol == Protocol::NewShoppers {
+            let done = new_shoppers::run(&data, &self.out, &train, &distil, progress)?;
+            let text = done.to_markdown();
+            return Ok((serde_json::to_value(done)?, text));
+        }
+        if self.protocol == Protocol::ColdStart {
+            let done = cold_start::run(&data, &self.out, &train, &distil, progress)?;
+            let text = done.to_markdown();
+            return Ok((serde_json::to_value(done)?, text));
+        }
         if self.protocol == Protocol::Beauty {
             let done = leave_one_out::run(&data, &self.out, &train, progress)?;
             let text = done.to_markdown();
@@ -110,10 +136,6 @@ impl BenchmarkArgs {
             self.joint.clone().unwrap_or_else(|| if self.quick { vec![2] } else { vec![4, 8, 12, 16] });
         let last_period = Dataset::info(&data)?.periods.last().map_or(0, |p| p.period);
         let students = self.student.clone().unwrap_or_else(|| vec![last.unwrap_or(last_period)]);
-        let mut distil = DistillOptions { subspaces: self.subspaces, ..Default::default() };
-        if self.quick {
-            (distil.passes, distil.coded_passes, distil.subspaces) = (1, 1, 8);
-        }
         let one = seeds[..seeds.len().min(1)].to_vec();
         let options = BenchmarkOptions {
             data,
@@ -132,4 +154,14 @@ impl BenchmarkArgs {
         let report = benchmark::run(&options, progress)?;
         Ok((serde_json::to_value(&report)?, report.to_markdown()))
     }
+}
+
+/// The attributes of `NAME.txt` where they stand beside it as `NAME_item2attributes.json`, packed or not.
+fn attributes_beside(input: &Path) -> Option<PathBuf> {
+    let name = input.file_name()?.to_str()?;
+    let stem = name.trim_end_matches(".gz").trim_end_matches(".txt");
+    ["json.gz", "json"]
+        .map(|end| input.with_file_name(format!("{stem}_item2attributes.{end}")))
+        .into_iter()
+        .find(|path| path.is_file())
 }

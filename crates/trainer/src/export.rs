@@ -106,7 +106,7 @@ fn previous(out: &Path) -> Option<String> {
 
 /// The catalogue with the items that have no place marked: training never saw them, and nothing is known
 /// about them that is known about others.
-fn mark_untrained(catalogue: &Catalogue, counts: &[u32], placed: &[u32]) -> Result<Catalogue> {
+pub(crate) fn mark_untrained(catalogue: &Catalogue, counts: &[u32], placed: &[u32]) -> Result<Catalogue> {
     let mut builder = CatalogueBuilder::new();
     for (index, &count) in (1_u32..).zip(&counts[1..]) {
         let id = catalogue.id(index).context("catalogue shorter than its counts")?;

@@ -135,7 +135,7 @@ pub fn distill(
         held_out: loaded.info.options.validation,
         weights: sha256_hex(&done.file),
         student: done.shape.clone(),
-        fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 128, proximal: 0.05 },
+        fine_tune: FineTuneConfig::default(),
         placed: done.placed,
         validation_full: done.full,
         validation_quantised: done.quantised,

@@ -25,7 +25,13 @@ fn manifest() -> Manifest {
             temperature: 0.07,
             times: true,
         },
-        fine_tune: FineTuneConfig { learning_rate: 0.01, steps_per_click: 4, negatives: 64, proximal: 0.1 },
+        fine_tune: FineTuneConfig {
+            learning_rate: 0.01,
+            steps_per_click: 4,
+            negatives: 64,
+            proximal: 0.1,
+            ..Default::default()
+        },
         items: 3,
         files: vec![FileEntry::describe(Role::Weights, b"weights", "safetensors")],
         metrics: BTreeMap::new(),

@@ -84,6 +84,7 @@ impl Shopper {
         let about = serde_json::json!({
             "about": "Everything that onshelf keeps about you on this device. Nothing of it was uploaded.",
             "state": self.saved(),
+            "leanings": self.traits.named(&self.personal.affinity),
             "taste": self.personal.taste,
             "adapter": { "down": self.personal.adapter.down, "up": self.personal.adapter.up },
         });
@@ -105,10 +106,10 @@ impl Shopper {
         let saved: Saved = serde_json::from_slice(json).map_err(|e| damaged(e.to_string()))?;
         let same = saved.model_version == self.version;
         let personal = if same {
-            Personal::from_weights(&self.student, &weights, &saved.facts)
+            Personal::from_weights(&self.student, self.traits.len(), &weights, &saved.facts)
                 .map_err(|e| damaged(e.to_string()))?
         } else {
-            Personal::new(&self.student, self.seed)
+            self.nobody()
         };
         let mut clicks: Vec<Click> = saved
             .clicks

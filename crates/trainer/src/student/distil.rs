@@ -75,7 +75,7 @@ impl Default for DistillOptions {
     fn default() -> Self {
         Self {
             seed: 1,
-            subspaces: 12,
+            subspaces: 24,
             adapter_rank: 16,
             passes: 8,
             coded_passes: 5,

@@ -35,6 +35,8 @@ help() {
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
             test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
+  new-shoppers  learning on people who never entered training (Amazon Beauty, if ../shared/data has it):
+            natively, and 200 of them again in Chromium
   clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
   onshelf   the command line, e.g. `./build.sh onshelf inspect dist`
 
@@ -333,6 +335,7 @@ train_for_tests() {
   onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student" --passes 2
   onshelf_cli export --data "$dir/data" --student "$dir/student" --key "$dir/secret.key" --name test --out "$dir/models"
   onshelf_cli evaluate --data "$dir/data" --student "$dir/student" --periods 3 --replay "$dir/replay.json" --replay-sessions 60 --replay-only
+  onshelf_cli benchmark new-shoppers --quick --data "$dir/data" --out "$dir/new-shoppers"
   cp "$dir/logs/products.json" "$dir/products.json"
   echo "$sum" >"$dir/done"
 }
@@ -377,6 +380,16 @@ diginetica() {
   node tests/bench/browser.mjs --model "$dir/models" --replay "$dir/replay.json" --gpu --json "$dir/browser.json"
 }
 
+new_shoppers() {
+  local source=${1:-$ROOT/../shared/data/s3rec_amazon/Beauty.txt.gz}
+  [ -e "$source" ] || die "no users' histories in $source; pass a file with lines 'user item item …'"
+  build
+  setup_browsers
+  local dir=$ROOT/build/new-shoppers
+  onshelf_cli benchmark new-shoppers --input "$source" --out "$dir"
+  node tests/bench/new-shoppers.mjs "$dir"
+}
+
 clean() {
   rm -rf "$DIST" "$ROOT/build"
   [ "${1:-}" != --cache ] || rm -rf "$CACHE"
@@ -387,6 +400,7 @@ command=${1:-help}
 case $command in
   setup | build | demo | train | check | bench | diginetica | size | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
+  new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;
   help | -h | --help) help ;;
   *) help >&2; die "unknown command $command" ;;

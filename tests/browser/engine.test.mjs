@@ -1,8 +1,10 @@
 /** The real modules: the same rankings as natively, learning, and state, on every device. */
 
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { browserSuite } from "./harness.mjs";
-import { assertReplay, engineWorker, ITEMS, loadReal, REAL, REPLAY } from "./real.mjs";
+import { repeatNewShoppers } from "./new-shoppers.mjs";
+import { assertReplay, engineWorker, ITEMS, loadReal, MODEL, REAL, REPLAY } from "./real.mjs";
 
 const CASES = [
   ["chromium", "cpu", REPLAY.length],
@@ -55,6 +57,16 @@ for (const [browser, kind, count] of CASES) {
     },
   );
 }
+
+suites.chromium.test(
+  "new shoppers see what they would see natively, learning as they go",
+  async ({ page }) => {
+    const folder = join(MODEL, "new-shoppers");
+    const told = await repeatNewShoppers(page, folder, 40);
+    assert.ok(told.shelves > 40, `${told.shelves} shelves`);
+    assert.deepEqual(told.inBrowser, told.native);
+  },
+);
 
 suites.chromium.test("both devices learn the same", async ({ page, newPage }) => {
   const call = await engineWorker(page);

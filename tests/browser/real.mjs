@@ -16,7 +16,11 @@ export const MANIFEST = "/models/latest.json";
 /** Options for `browserSuite`. */
 export const REAL = {
   dist: "dist/onshelf",
-  mounts: { "/models/": join(MODEL, "models"), "/pages/": join(ROOT, "tests/browser/pages") },
+  mounts: {
+    "/models/": join(MODEL, "models"),
+    "/new/": join(MODEL, "new-shoppers/models"),
+    "/pages/": join(ROOT, "tests/browser/pages"),
+  },
   timeout: 240_000,
 };
 

@@ -224,11 +224,11 @@ fn new_shoppers_are_foretold_before_they_are_learned_from() {
     let folder = tempfile::tempdir().unwrap();
     let train = TrainOptions { validation: 0.0, passes: 2, ..early() };
     let report =
-        new_shoppers::run(&built().data(), folder.path(), &train, &distill_options(), &Silent).unwrap();
+        new_shoppers::run(&built().data(), folder.path(), &train, &distill_options(), 1, &Silent).unwrap();
     let [teach, decide, test] = report.shoppers;
     let share = test as f64 / (teach + decide + test) as f64;
     assert!((0.1..0.3).contains(&share) && decide > 0, "{:?}", report.shoppers);
-    assert_eq!(report.lines.len(), 4);
+    assert_eq!(report.lines.len(), 6);
     for line in &report.lines {
         let all = &line.all;
         assert_eq!(all.tests, line.by_position.iter().map(|p| p.1.tests).sum::<usize>());

@@ -178,6 +178,24 @@ fn is_zero(value: &f32) -> bool {
     *value == 0.0
 }
 
+impl FineTuneConfig {
+    /// What students are shipped with: chosen on the shoppers that decide in `onshelf benchmark new-shoppers`.
+    #[must_use]
+    pub fn tuned() -> Self {
+        Self {
+            learning_rate: 0.003,
+            steps_per_click: 1,
+            negatives: 512,
+            proximal: 0.05,
+            memory: memory(),
+            hard: 200,
+            affinity_rate: 0.1,
+            distil: 0.5,
+        }
+    }
+}
+
+/// What a manifest means that does not name all fields.
 impl Default for FineTuneConfig {
     fn default() -> Self {
         Self {

@@ -152,7 +152,7 @@ impl Shopper {
     /// Whether shelves follow the personal model now.
     #[must_use]
     pub fn is_personal(&self) -> bool {
-        self.personal.steps > 0 && self.personal.guard.trusts_personal()
+        self.personal.guard.trusts_personal()
     }
 
     /// Takes an event into the session, or says why not.

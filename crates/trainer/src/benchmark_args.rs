@@ -103,7 +103,8 @@ impl BenchmarkArgs {
         }
         distil.subspaces = self.subspaces.unwrap_or(distil.subspaces);
         if self.protocol == Protocol::NewShoppers {
-            let done = new_shoppers::run(&data, &self.out, &train, &distil, progress)?;
+            let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
+            let done = new_shoppers::run(&data, &self.out, &train, &distil, tried, progress)?;
             let text = done.to_markdown();
             return Ok((serde_json::to_value(done)?, text));
         }

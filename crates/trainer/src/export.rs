@@ -61,29 +61,40 @@ pub fn export(
         },
     )?;
     let catalogue = mark_untrained(&data.catalogue, &corpus.counts, &loaded.info.placed)?.to_json();
-    let weights = &loaded.file;
-    let files = vec![
-        FileEntry::describe(Role::Weights, weights, "safetensors"),
-        FileEntry::describe(Role::Catalogue, &catalogue, "json"),
-    ];
-    for (file, content) in files.iter().zip([weights, &catalogue]) {
-        write_atomic(&out.join(&file.path), content)?;
-    }
     let validation = &loaded.info.validation;
     let manifest = Manifest {
         format: MANIFEST_FORMAT,
         name: name.to_owned(),
         created,
-        previous: previous(out),
+        previous: None,
         student: loaded.info.student.clone(),
         fine_tune: loaded.info.fine_tune.clone(),
         items: u32::try_from(data.catalogue.len()).context("too many items")?,
-        files,
+        files: Vec::new(),
         metrics: BTreeMap::from([
             ("validation_recall_20".to_owned(), validation.recall_20),
             ("validation_mrr_20".to_owned(), validation.mrr_20),
         ]),
     };
+    publish(manifest, &loaded.file, &catalogue, key_file, out)
+}
+
+/// Signs and writes a model version; fills in the files and the version before.
+pub(crate) fn publish(
+    mut manifest: Manifest,
+    weights: &[u8],
+    catalogue: &[u8],
+    key_file: &Path,
+    out: &Path,
+) -> Result<Exported> {
+    manifest.files = vec![
+        FileEntry::describe(Role::Weights, weights, "safetensors"),
+        FileEntry::describe(Role::Catalogue, catalogue, "json"),
+    ];
+    manifest.previous = previous(out);
+    for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
+        write_atomic(&out.join(&file.path), content)?;
+    }
     let key = read_or_make_key(key_file)?;
     let (envelope, version) = manifest.sign(&key)?;
     write_atomic(&out.join(format!("manifests/{version}.json")), &envelope)?;

@@ -135,7 +135,7 @@ pub fn distill(
         held_out: loaded.info.options.validation,
         weights: sha256_hex(&done.file),
         student: done.shape.clone(),
-        fine_tune: FineTuneConfig::default(),
+        fine_tune: FineTuneConfig::tuned(),
         placed: done.placed,
         validation_full: done.full,
         validation_quantised: done.quantised,

@@ -58,6 +58,24 @@ const scripts = {
     return { reports, shelf, explained, inspection: await engine.inspect() };
   },
 
+  /** A new shopper: the shelf before each click but the first few, learning after each. */
+  async newShopper({ clicks, shelves, steps, state, pace_ms }) {
+    engine.importState(Uint8Array.from(state));
+    const first = clicks.length - shelves.length;
+    const out = { shelves: [], personal: [] };
+    for (const [at, item] of clicks.entries()) {
+      if (at >= first) {
+        const request = { slot: "new", count: 10, filter: { exclude: clicks.slice(0, at) } };
+        const shelf = await engine.recommend(request, at * pace_ms);
+        out.shelves.push(shelf.items.map((i) => [i.item_id, i.score]));
+        out.personal.push(shelf.personal);
+      }
+      engine.track(view(item), at * pace_ms);
+      await engine.fineTune(steps);
+    }
+    return out;
+  },
+
   /** The state before any click; its seed decides which items a step samples. */
   async pristine() {
     return Array.from(pristine);

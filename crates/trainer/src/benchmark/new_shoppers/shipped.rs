@@ -1,0 +1,150 @@
+//! A student as devices get it, of those who teach.
+
+use std::path::Path;
+
+use anyhow::Result;
+use onshelf_core::catalogue::Catalogue;
+use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape, sha256_hex};
+use onshelf_core::weights::Weights;
+use onshelf_model::Device;
+use onshelf_model::shopper::Shopper;
+use onshelf_model::training::TrainSet;
+use serde::{Deserialize, Serialize};
+
+use crate::corpus::Corpus;
+use crate::dataset::Dataset;
+use crate::export::mark_untrained;
+use crate::files::{read_checked, read_json, write_atomic, write_json};
+use crate::progress::Progress;
+use crate::student::{self, DistillOptions};
+use crate::teacher::{self, LoadedTeacher, TrainOptions};
+
+/// What is known of a student that was kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    made_of: serde_json::Value,
+    shape: StudentShape,
+    placed: Vec<u32>,
+    bytes: [u64; 2],
+    sha256: String,
+}
+
+/// A student as devices get it.
+pub(crate) struct Shipped {
+    pub(crate) shape: StudentShape,
+    pub(crate) weights: Weights,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) bytes: [u64; 2],
+    pub(crate) counts: Vec<u32>,
+    pub(super) file: Vec<u8>,
+    placed: Vec<u32>,
+}
+
+impl Shipped {
+    /// Trains a teacher on `teach` and distils it; `decide` validates.
+    pub(crate) fn make(
+        data: &Dataset,
+        hash: &str,
+        [teach, decide]: [TrainSet; 2],
+        train: &TrainOptions,
+        distil: &DistillOptions,
+        progress: &dyn Progress,
+    ) -> Result<(Self, LoadedTeacher)> {
+        let mut corpus = Corpus::of(teach, data.catalogue.len());
+        corpus.validation = known(&decide, &corpus.counts);
+        let state = teacher::fit(data, &corpus, train, hash.to_owned(), None, progress)?;
+        let loaded = LoadedTeacher {
+            teacher: state.ready(&corpus)?,
+            weights: state.weights.clone(),
+            info: state.info,
+            corpus,
+        };
+        let done = student::fit(&loaded.source(&data.catalogue), distil, progress)?;
+        let counts = loaded.corpus.counts.clone();
+        let shipped = Self {
+            shape: done.shape,
+            weights: Weights::from_safetensors(&done.file)?,
+            bytes: [done.file.len() as u64, loaded.bytes()?],
+            file: done.file,
+            catalogue: mark_untrained(&data.catalogue, &counts, &done.placed)?,
+            placed: done.placed,
+            counts,
+        };
+        Ok((shipped, loaded))
+    }
+
+    /// The same, from `folder` where it was kept.
+    pub(super) fn kept_or_made(
+        data: &Dataset,
+        hash: &str,
+        [teach, decide]: [TrainSet; 2],
+        train: &TrainOptions,
+        distil: &DistillOptions,
+        folder: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let (info, weights) = (folder.join("student.json"), folder.join("student.safetensors"));
+        let made_of = serde_json::json!({ "train": train, "distil": distil, "dataset": hash });
+        if info.exists() {
+            let kept: Kept = read_json(&info, "benchmark")?;
+            if kept.made_of == made_of {
+                let file = read_checked(&weights, &kept.sha256, "benchmark")?;
+                let counts = teach.log.counts(data.catalogue.len());
+                progress.finish("the student was distilled before");
+                return Ok(Self {
+                    shape: kept.shape,
+                    weights: Weights::from_safetensors(&file)?,
+                    file,
+                    bytes: kept.bytes,
+                    catalogue: mark_untrained(&data.catalogue, &counts, &kept.placed)?,
+                    counts,
+                    placed: kept.placed,
+                });
+            }
+        }
+        let made = Self::make(data, hash, [teach, decide], train, distil, progress)?.0;
+        write_atomic(&weights, &made.file)?;
+        let kept = Kept {
+            made_of,
+            shape: made.shape.clone(),
+            placed: made.placed.clone(),
+            bytes: made.bytes,
+            sha256: sha256_hex(&made.file),
+        };
+        write_json(&info, &kept)?;
+        Ok(made)
+    }
+
+    pub(super) fn manifest(&self, config: &FineTuneConfig) -> Manifest {
+        Manifest {
+            format: MANIFEST_FORMAT,
+            name: "benchmark".into(),
+            created: 0,
+            previous: None,
+            student: self.shape.clone(),
+            fine_tune: config.clone(),
+            items: self.catalogue.len() as u32,
+            files: Vec::new(),
+            metrics: Default::default(),
+        }
+    }
+
+    /// A device with this student on it.
+    pub(super) fn device(&self, version: &str, config: &FineTuneConfig, seed: u64) -> Result<Shopper> {
+        let (manifest, catalogue) = (self.manifest(config), self.catalogue.clone());
+        let device = Device::flex();
+        Ok(Shopper::new(version.into(), manifest, catalogue, &self.weights, &device, false, seed)?)
+    }
+}
+
+/// Histories without items that have no count.
+pub(super) fn known(set: &TrainSet, counts: &[u32]) -> TrainSet {
+    let mut out = TrainSet::default();
+    for session in set.log.iter() {
+        let kept: Vec<u32> = session.iter().copied().filter(|&i| counts[i as usize] > 0).collect();
+        if kept.len() > 1 {
+            out.push_items(&kept);
+        }
+    }
+    out
+}

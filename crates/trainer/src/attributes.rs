@@ -72,7 +72,7 @@ impl Attributes {
             return None;
         }
         let vector = |item: u32| &vectors[item as usize * dim..(item as usize + 1) * dim];
-        let held = |item: u32| (item.wrapping_mul(0x9e37_79b1) >> 16) % 10 == 0;
+        let held = |item: u32| (item.wrapping_mul(0x9e37_79b1) >> 16).is_multiple_of(10);
         let (judge, learn): (Vec<u32>, Vec<u32>) = known.iter().partition(|&&i| held(i));
         let merit = |ridge: f32| {
             let placing = self.solve(&learn, vectors, dim, counts, ridge);

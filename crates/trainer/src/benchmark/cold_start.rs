@@ -50,7 +50,7 @@ pub struct ColdStart {
 }
 
 fn is_cold(item: u32) -> bool {
-    (item.wrapping_mul(0x85eb_ca6b) >> 16) % 10 == 0
+    (item.wrapping_mul(0x85eb_ca6b) >> 16).is_multiple_of(10)
 }
 
 /// Sessions without the held-out items.

@@ -38,8 +38,11 @@ const REPEATED: usize = 200;
 /// Milliseconds between two clicks of a replay.
 const PACE_MS: i64 = 60_000;
 
+/// A strategy's name, and how it learns but for rate and steps.
+type Named = (&'static str, fn() -> FineTuneConfig);
+
 /// The strategies of a device, each with what the ones before it have.
-const STRATEGIES: [(&str, fn() -> FineTuneConfig); 6] = [
+const STRATEGIES: [Named; 6] = [
     ("gradient", plain),
     ("proximal", || FineTuneConfig { proximal: 0.05, ..plain() }),
     ("replay", || FineTuneConfig { proximal: 0.05, memory: 0.8, ..plain() }),
@@ -117,7 +120,7 @@ fn replays(
 ) -> Result<Vec<Vec<Foretold>>> {
     let histories: Vec<&[u32]> = people.log.iter().filter(|s| s.len() > FIRST).collect();
     progress.start(what, Some(histories.len() as u64));
-    let out = histories
+    histories
         .par_iter()
         .map_init(
             || shipped.device("benchmark", config, seed),
@@ -130,8 +133,7 @@ fn replays(
                 replay(device, items, config.steps_per_click)
             },
         )
-        .collect::<Result<Vec<_>>>();
-    out
+        .collect()
 }
 
 /// Runs the protocol on a data set whose sessions are users' histories, with so many settings tried for

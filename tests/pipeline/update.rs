@@ -4,10 +4,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use onshelf_trainer::benchmark::{self, BenchmarkOptions, Results, cold_start, leave_one_out, new_shoppers};
+use onshelf_trainer::benchmark::{
+    self, BenchmarkOptions, Results, cold_start, leave_one_out, new_shoppers, student_size,
+};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Silent;
+use onshelf_trainer::simulate::{self, SimulateOptions};
 use onshelf_trainer::teacher::{self, TeacherState, TrainOptions};
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 
@@ -219,12 +222,26 @@ fn leave_one_out_masks_what_was_seen_and_beats_chance() {
     assert!(folder.path().join("report.md").exists());
 }
 
+/// A small shop whose items have categories and brands.
+fn described(folder: &Path) -> PathBuf {
+    let options = SimulateOptions { products: 200, shoppers: 400, days: 14, seed: 3 };
+    simulate::run(&options, &folder.join("logs"), &Silent).unwrap();
+    let data = folder.join("data");
+    let options = PrepareOptions {
+        items: Some(folder.join("logs/items.csv")),
+        ..PrepareOptions::new(folder.join("logs/clicks.csv"), &data)
+    };
+    prepare::run(&options, &Silent).unwrap();
+    data
+}
+
 #[test]
 fn new_shoppers_are_foretold_before_they_are_learned_from() {
     let folder = tempfile::tempdir().unwrap();
     let train = TrainOptions { validation: 0.0, passes: 2, ..early() };
     let report =
-        new_shoppers::run(&built().data(), folder.path(), &train, &distill_options(), 1, &Silent).unwrap();
+        new_shoppers::run(&described(folder.path()), folder.path(), &train, &distill_options(), 1, &Silent)
+            .unwrap();
     let [teach, decide, test] = report.shoppers;
     let share = test as f64 / (teach + decide + test) as f64;
     assert!((0.1..0.3).contains(&share) && decide > 0, "{:?}", report.shoppers);
@@ -242,11 +259,30 @@ fn new_shoppers_are_foretold_before_they_are_learned_from() {
 }
 
 #[test]
+fn students_of_one_teacher_differ_in_size() {
+    let folder = tempfile::tempdir().unwrap();
+    let train = TrainOptions { passes: 2, ..early() };
+    let sizes = [2, 8];
+    let report =
+        student_size::run(&built().data(), folder.path(), &train, &distill_options(), &sizes, &Silent)
+            .unwrap();
+    let bytes: Vec<u64> = report.lines.iter().filter_map(|l| l.bytes).collect();
+    let items = Dataset::load(&built().data()).unwrap().catalogue.len() as u64;
+    let [teacher, small, large] = bytes[..] else { panic!("{bytes:?}") };
+    assert!(small < large && large < teacher);
+    // Six bytes an item more, and nothing else grows.
+    assert!((large - small).abs_diff(6 * items) < 200, "{small} {large} {items}");
+    assert!(report.lines.iter().all(|l| l.test.tests == report.lines[0].test.tests && l.test.tests > 0));
+    assert!(fs::read_to_string(folder.path().join("student-size.svg")).unwrap().contains("R@20"));
+}
+
+#[test]
 fn held_out_items_are_found_by_their_attributes() {
     let folder = tempfile::tempdir().unwrap();
     let train = TrainOptions { validation: 0.0, passes: 4, ..early() };
     let report =
-        cold_start::run(&built().data(), folder.path(), &train, &distill_options(), &Silent).unwrap();
+        cold_start::run(&described(folder.path()), folder.path(), &train, &distill_options(), &Silent)
+            .unwrap();
     let [items, held, placed] = report.items;
     assert!(held * 20 > items && held * 5 < items && placed > 0, "{:?}", report.items);
     let line = |name: &str| report.lines.iter().find(|l| l.method.starts_with(name)).unwrap();

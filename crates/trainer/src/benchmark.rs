@@ -10,6 +10,7 @@ mod machine;
 pub mod new_shoppers;
 mod report;
 mod simple;
+pub mod student_size;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

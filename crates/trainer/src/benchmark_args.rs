@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
-use onshelf_trainer::benchmark::{self, BenchmarkOptions, cold_start, leave_one_out, new_shoppers};
+use onshelf_trainer::benchmark::{
+    self, BenchmarkOptions, cold_start, leave_one_out, new_shoppers, student_size,
+};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::Progress;
@@ -23,6 +25,8 @@ pub(crate) enum Protocol {
     NewShoppers,
     /// A tenth of the items is held out of training and placed by attributes, on users' histories.
     ColdStart,
+    /// One teacher, students of several sizes: on a log with periods or on users' histories.
+    StudentSize,
 }
 
 #[derive(Args)]
@@ -51,9 +55,9 @@ pub(crate) struct BenchmarkArgs {
     /// Periods at which the combined teacher is distilled into a student [default: the last].
     #[arg(long, value_delimiter = ',')]
     student: Option<Vec<u32>>,
-    /// Subspaces of the student's item table [default: by protocol].
-    #[arg(long)]
-    subspaces: Option<usize>,
+    /// Subspaces of the student's item table, comma-separated [default: by protocol].
+    #[arg(long, value_delimiter = ',')]
+    subspaces: Vec<usize>,
     /// Passes of a training from nothing [default: by protocol].
     #[arg(long)]
     passes: Option<usize>,
@@ -81,7 +85,11 @@ impl BenchmarkArgs {
             }
         };
         let mut train = TrainOptions::default();
-        let histories = self.protocol != Protocol::DigineticaPeriods;
+        let histories = match self.protocol {
+            Protocol::DigineticaPeriods => false,
+            Protocol::StudentSize => Dataset::info(&data)?.periods.len() < 2,
+            _ => true,
+        };
         if histories {
             // Histories are longer than sessions, and there are fewer of them.
             (train.max_len, train.validation) = (50, 0.0);
@@ -101,7 +109,16 @@ impl BenchmarkArgs {
         if self.quick {
             (distil.passes, distil.coded_passes, distil.subspaces) = (1, 1, 8);
         }
-        distil.subspaces = self.subspaces.unwrap_or(distil.subspaces);
+        distil.subspaces = self.subspaces.first().copied().unwrap_or(distil.subspaces);
+        if self.protocol == Protocol::StudentSize {
+            let sizes = match &self.subspaces[..] {
+                [] => vec![4, 8, 12, 16, 24, 32, 48],
+                asked => asked.to_vec(),
+            };
+            let done = student_size::run(&data, &self.out, &train, &distil, &sizes, progress)?;
+            let text = done.to_markdown();
+            return Ok((serde_json::to_value(done)?, text));
+        }
         if self.protocol == Protocol::NewShoppers {
             let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
             let done = new_shoppers::run(&data, &self.out, &train, &distil, tried, progress)?;

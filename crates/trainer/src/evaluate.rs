@@ -163,7 +163,7 @@ pub fn evaluate(
     Ok(table)
 }
 
-fn simple(batch: &Batch, items: usize, baseline: &Baseline) -> Vec<f32> {
+pub(crate) fn simple(batch: &Batch, items: usize, baseline: &Baseline) -> Vec<f32> {
     let mut scores = vec![0.0; batch.rows.len() * items];
     scores
         .par_chunks_exact_mut(items)

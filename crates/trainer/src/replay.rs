@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
-use crate::evaluate::rule_out_unseen;
 use crate::files::write_json;
 use crate::student::LoadedStudent;
 
@@ -52,10 +51,12 @@ pub fn write(
         let items = data.sessions.session(s);
         let mut rankings = vec![Vec::new(); items.len() - 1];
         for batch in exact_batches(&set, student.info.student.max_len, 256) {
-            let mut scores = student.ready.scores(&batch)?;
-            for (row, &position) in scores.chunks_exact_mut(corpus.items).zip(&batch.positions) {
-                rule_out_unseen(row, &corpus.counts);
-                let named = top_k(row, 25, |_| true).into_iter().map(|(i, s)| (id(data, i), s)).collect();
+            let scores = student.ready.scores(&batch)?;
+            for (row, &position) in scores.chunks_exact(corpus.items).zip(&batch.positions) {
+                // What a browser shows without being asked: clicked items, and those with a place.
+                let shown =
+                    |i: u32| corpus.counts[i as usize] > 0 || student.info.placed.binary_search(&i).is_ok();
+                let named = top_k(row, 25, shown).into_iter().map(|(i, s)| (id(data, i), s)).collect();
                 rankings[position as usize - 1] = named;
             }
         }

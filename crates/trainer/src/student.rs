@@ -27,7 +27,7 @@ use crate::files::{read_checked, read_versioned, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::teacher;
 
-pub use distil::{DistillOptions, Distilled, Source, fit};
+pub use distil::{DistillOptions, Distilled, Source, fit, fit_all};
 
 const FORMAT: u32 = 2;
 const INFO: &str = "student.json";

@@ -29,7 +29,7 @@ use crate::teacher::{self, TrainOptions};
 pub use report::{Gain, Marks, NewShoppers, StrategyLine};
 use report::{brief, line};
 pub(crate) use shipped::Shipped;
-use shipped::known;
+pub(crate) use shipped::known;
 
 /// Clicks before the first prediction.
 const FIRST: usize = 3;

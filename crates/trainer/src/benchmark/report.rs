@@ -8,7 +8,7 @@ use onshelf_core::metrics::Summary;
 use plotters::prelude::*;
 use serde::Serialize;
 
-use super::chain::JOINT;
+use super::chain::{JOINT, STUDENT};
 use super::{Cell, Results, by_run};
 use crate::baselines::Baseline;
 use crate::evaluate::mean;
@@ -35,7 +35,7 @@ pub struct Line {
     pub forgetting: Option<[f64; 2]>,
 }
 
-/// Joint against the winner, at the periods where Joint was trained.
+/// Joint against the winner, at the periods where Joint was trained; means over the seeds of each.
 #[derive(Clone, Debug, Serialize)]
 pub struct AgainstJoint {
     /// The periods.
@@ -46,6 +46,21 @@ pub struct AgainstJoint {
     pub network: [f64; 3],
     /// Mean processor seconds: an update, a joint training, and their ratio.
     pub cpu_seconds: [f64; 3],
+    /// Processor seconds of an update and of a joint training by period.
+    pub by_period: Vec<(u32, f64, f64)>,
+}
+
+/// A student beside its teacher and VSKNN, on the same tests.
+#[derive(Clone, Debug, Serialize)]
+pub struct StudentLine {
+    /// The tested period.
+    pub period: u32,
+    /// The student, its teacher, and VSKNN.
+    pub test: [Summary; 3],
+    /// Bytes of student and teacher.
+    pub bytes: [u64; 2],
+    /// Processor seconds of distilling.
+    pub cpu_seconds: f64,
 }
 
 /// What a benchmark says.
@@ -55,6 +70,8 @@ pub struct Report {
     pub lines: Vec<Line>,
     /// The comparison with Joint, where it was run.
     pub joint: Option<AgainstJoint>,
+    /// The students.
+    pub students: Vec<StudentLine>,
 }
 
 impl Report {
@@ -64,7 +81,7 @@ impl Report {
         let runs = by_run(results);
         let mut methods: Vec<String> = Baseline::NAMES.iter().map(|&m| m.to_owned()).collect();
         for key in runs.keys() {
-            if !methods.contains(&key.0) {
+            if !methods.contains(&key.0) && key.0 != STUDENT {
                 methods.push(key.0.clone());
             }
         }
@@ -81,7 +98,7 @@ impl Report {
                 lines.push(whole);
             }
         }
-        Self { lines, joint: against_joint(results, joint_periods) }
+        Self { lines, joint: against_joint(results, joint_periods), students: students(results) }
     }
 
     /// The tables as Markdown.
@@ -121,6 +138,36 @@ impl Report {
                 j.cpu_seconds[0],
                 j.cpu_seconds[1],
                 1.0 / j.cpu_seconds[2].max(1e-9),
+            ));
+            for (period, update, joint) in &j.by_period {
+                out.push_str(&format!(
+                    "Period {period}: {update:.1} of {joint:.1} processor seconds (1/{:.1}).\n",
+                    joint / update.max(1e-9)
+                ));
+            }
+        }
+        if !self.students.is_empty() {
+            out.push_str(
+                "\nStudents of the combined teacher (R@20 / MRR@20):\n\n\
+                 | period | student | teacher | VSKNN | of the teacher's R@20, MRR@20 | bytes: student, teacher | \
+                 processor seconds |\n| --- | --- | --- | --- | --- | --- | --- |\n",
+            );
+        }
+        for l in &self.students {
+            let pair = |s: &Summary| format!("{:.2} / {:.2}", 100.0 * s.recall_20, 100.0 * s.mrr_20);
+            let [own, teacher, vsknn] = &l.test;
+            out.push_str(&format!(
+                "| {} | {} | {} | {} | {:.1} %, {:.1} % | {}, {} (1/{:.1}) | {:.0} |\n",
+                l.period,
+                pair(own),
+                pair(teacher),
+                pair(vsknn),
+                100.0 * own.recall_20 / teacher.recall_20.max(1e-9),
+                100.0 * own.mrr_20 / teacher.mrr_20.max(1e-9),
+                l.bytes[0],
+                l.bytes[1],
+                l.bytes[1] as f64 / l.bytes[0].max(1) as f64,
+                l.cpu_seconds,
             ));
         }
         out.push_str("\nR@20 / MRR@20 by period:\n\n| method |");
@@ -249,12 +296,13 @@ fn against_joint(results: &Results, periods: &[u32]) -> Option<AgainstJoint> {
         }
         out.into_iter().map(|(p, v)| (p, v.iter().sum::<f64>() / v.len() as f64)).collect()
     };
-    let common = |f: &dyn Fn(&Cell) -> Option<f64>| -> Option<([f64; 3], Vec<u32>)> {
+    let pairs = |f: &dyn Fn(&Cell) -> Option<f64>| -> Vec<(u32, f64, f64)> {
         let (ours, theirs) = (of("combined", f), of(JOINT, f));
-        let both: Vec<(u32, f64, f64)> = ours
-            .iter()
-            .filter_map(|(p, a)| theirs.iter().find(|t| t.0 == *p).map(|t| (*p, *a, t.1)))
-            .collect();
+        let both = ours.iter().filter_map(|(p, a)| theirs.iter().find(|t| t.0 == *p).map(|t| (*p, *a, t.1)));
+        both.collect()
+    };
+    let common = |f: &dyn Fn(&Cell) -> Option<f64>| -> Option<([f64; 3], Vec<u32>)> {
+        let both = pairs(f);
         let n = both.len() as f64;
         let (a, b) = (both.iter().map(|x| x.1).sum::<f64>() / n, both.iter().map(|x| x.2).sum::<f64>() / n);
         (!both.is_empty()).then(|| ([a, b, a / b], both.iter().map(|x| x.0).collect()))
@@ -262,5 +310,17 @@ fn against_joint(results: &Results, periods: &[u32]) -> Option<AgainstJoint> {
     let (teacher, periods) = common(&|c| c.teacher.as_ref().map(|t| t.recall_20))?;
     let (network, _) = common(&|c| Some(c.metrics.recall_20))?;
     let (cpu_seconds, _) = common(&|c| Some(c.cpu_seconds))?;
-    Some(AgainstJoint { periods, teacher, network, cpu_seconds })
+    let by_period = pairs(&|c| Some(c.cpu_seconds));
+    Some(AgainstJoint { periods, teacher, network, cpu_seconds, by_period })
+}
+
+fn students(results: &Results) -> Vec<StudentLine> {
+    let all = results.cells.iter().filter(|c| c.method == STUDENT);
+    all.filter_map(|c| {
+        let teacher = results.find("combined", c.seed, c.period)?.teacher?;
+        let vsknn = results.find("VSKNN", 0, c.period)?.metrics;
+        let test = [c.metrics, teacher, vsknn];
+        Some(StudentLine { period: c.period, test, bytes: c.bytes?, cpu_seconds: c.cpu_seconds })
+    })
+    .collect()
 }

@@ -8,7 +8,7 @@
 //!    vectors; items without a click were placed by their attributes before.
 //! 5. Tensors are packed, and what was packed is judged.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::Catalogue;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::StudentShape;
@@ -16,7 +16,7 @@ use onshelf_core::weights::Weights;
 use onshelf_model::Device;
 use onshelf_model::student::Adapter;
 use onshelf_model::training::{
-    Candidates, CodedItems, ItemSource, Network, SoftTargets, Stepper, Teacher, TrainSet, batches,
+    Candidates, CodedItems, FloatItems, ItemSource, Network, SoftTargets, Stepper, Teacher, TrainSet, batches,
 };
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -133,8 +133,22 @@ struct Taught {
 /// # Errors
 /// Where options do not fit the teacher, a loss is not finite, or on Ctrl-C.
 pub fn fit(source: &Source<'_>, options: &DistillOptions, progress: &dyn Progress) -> Result<Distilled> {
-    let shape = shape_of(source.shape, options)?;
-    let corpus = source.corpus;
+    let mut all = fit_all(source, std::slice::from_ref(options), progress)?;
+    all.pop().context("one student")
+}
+
+/// Distils students that differ in their subspaces alone: the first's options hold for everything else.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_all(
+    source: &Source<'_>,
+    all: &[DistillOptions],
+    progress: &dyn Progress,
+) -> Result<Vec<Distilled>> {
+    let shapes = all.iter().map(|o| shape_of(source.shape, o)).collect::<Result<Vec<_>>>()?;
+    let options = all.first().context("no student was asked for")?;
+    let (corpus, max_len) = (source.corpus, source.shape.max_len);
     let judge = halves(&corpus.validation).1;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let taught = ask(source, options, &mut rng, progress)?;
@@ -154,29 +168,36 @@ pub fn fit(source: &Source<'_>, options: &DistillOptions, progress: &dyn Progres
         distil: options.distil,
         certain: CERTAIN,
         positions: options.positions,
-        max_len: shape.max_len,
+        max_len,
     };
     let device = Device::flex();
-    let mut stepper = Stepper::new(encoder_part(source.weights), shape.clone(), &device);
+    let mut stepper = Stepper::new(encoder_part(source.weights), source.shape.clone(), &device);
 
-    let mut items = float_items(source.weights, shape.dim)?;
+    let mut items = float_items(source.weights, source.shape.dim)?;
     learn("distil", &lessons, &rates(0, options.passes), &mut stepper, &mut items, &mut rng, progress)?;
     let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
     let network = Network::new(&weights, source.shape, corpus.items, &device)?;
-    let full = validate_network(&network, &items, &corpus.counts, &judge, shape.max_len)?;
+    let full = validate_network(&network, &items, &corpus.counts, &judge, max_len)?;
     progress.finish(&format!("student with full-precision items: {}", brief(&full)));
-
     let placed = place_unclicked(source.catalogue, &corpus.counts, &mut items.vectors, &mut items.biases);
-    let table = quantise(&items, &corpus.counts, shape.subspaces, &mut rng, progress)?;
-    let adapter = Adapter::new(shape.dim, shape.adapter_rank, &mut rng);
-    let mut coded = CodedItems::new(&table).following(items, FOLLOW);
-    let quantised = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?.1;
-    progress.finish(&format!("quantised: {}", brief(&quantised)));
-    let passes = rates(1, options.coded_passes);
-    learn("distil quantised", &lessons, &passes, &mut stepper, &mut coded, &mut rng, progress)?;
-    let (file, finished) = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?;
-    progress.finish(&format!("student: {}", brief(&finished)));
-    Ok(Distilled { shape, file, placed, full, quantised, finished })
+
+    let mut done = Vec::new();
+    for shape in shapes {
+        let mut rng = ChaCha8Rng::from_rng(&mut rng);
+        let mut stepper = Stepper::new(stepper.weights.clone(), shape.clone(), &device);
+        let table = quantise(&items, &corpus.counts, shape.subspaces, &mut rng, progress)?;
+        let adapter = Adapter::new(shape.dim, shape.adapter_rank, &mut rng);
+        let own = FloatItems::from_parts(shape.dim, items.vectors.clone(), items.biases.clone());
+        let mut coded = CodedItems::new(&table).following(own, FOLLOW);
+        let quantised = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?.1;
+        progress.finish(&format!("quantised, {} subspaces: {}", shape.subspaces, brief(&quantised)));
+        let passes = rates(1, options.coded_passes);
+        learn("distil quantised", &lessons, &passes, &mut stepper, &mut coded, &mut rng, progress)?;
+        let (file, finished) = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?;
+        progress.finish(&format!("student, {} subspaces: {}", shape.subspaces, brief(&finished)));
+        done.push(Distilled { shape, file, placed: placed.clone(), full, quantised, finished });
+    }
+    Ok(done)
 }
 
 /// The student's shape, checked against the teacher's.

@@ -41,6 +41,25 @@ pub(crate) struct Shipped {
 }
 
 impl Shipped {
+    /// Trains a teacher on `teach`; `decide` validates.
+    pub(crate) fn teacher(
+        data: &Dataset,
+        hash: &str,
+        [teach, decide]: [TrainSet; 2],
+        train: &TrainOptions,
+        progress: &dyn Progress,
+    ) -> Result<LoadedTeacher> {
+        let mut corpus = Corpus::of(teach, data.catalogue.len());
+        corpus.validation = known(&decide, &corpus.counts);
+        let state = teacher::fit(data, &corpus, train, hash.to_owned(), None, progress)?;
+        Ok(LoadedTeacher {
+            teacher: state.ready(&corpus)?,
+            weights: state.weights.clone(),
+            info: state.info,
+            corpus,
+        })
+    }
+
     /// Trains a teacher on `teach` and distils it; `decide` validates.
     pub(crate) fn make(
         data: &Dataset,
@@ -50,15 +69,7 @@ impl Shipped {
         distil: &DistillOptions,
         progress: &dyn Progress,
     ) -> Result<(Self, LoadedTeacher)> {
-        let mut corpus = Corpus::of(teach, data.catalogue.len());
-        corpus.validation = known(&decide, &corpus.counts);
-        let state = teacher::fit(data, &corpus, train, hash.to_owned(), None, progress)?;
-        let loaded = LoadedTeacher {
-            teacher: state.ready(&corpus)?,
-            weights: state.weights.clone(),
-            info: state.info,
-            corpus,
-        };
+        let loaded = Self::teacher(data, hash, [teach, decide], train, progress)?;
         let done = student::fit(&loaded.source(&data.catalogue), distil, progress)?;
         let counts = loaded.corpus.counts.clone();
         let shipped = Self {
@@ -138,7 +149,7 @@ impl Shipped {
 }
 
 /// Histories without items that have no count.
-pub(super) fn known(set: &TrainSet, counts: &[u32]) -> TrainSet {
+pub(crate) fn known(set: &TrainSet, counts: &[u32]) -> TrainSet {
     let mut out = TrainSet::default();
     for session in set.log.iter() {
         let kept: Vec<u32> = session.iter().copied().filter(|&i| counts[i as usize] > 0).collect();

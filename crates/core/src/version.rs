@@ -183,7 +183,7 @@ impl FineTuneConfig {
     #[must_use]
     pub fn tuned() -> Self {
         Self {
-            learning_rate: 0.003,
+            learning_rate: 0.001,
             steps_per_click: 1,
             negatives: 512,
             proximal: 0.05,

@@ -228,7 +228,7 @@ train() {
   onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 28 --seed 7
   onshelf_cli prepare --input "$DEMO/logs" --out "$DEMO/data" --period-days 7
   onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6
-  onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 3
+  onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 4 --coded-passes 3
   cp "$DEMO/logs/products.json" "$DEMO/products.json"
   onshelf_cli export --data "$DEMO/data" --student "$DEMO/student" --key "$DEMO/secret.key" --name demo --out "$DEMO/models"
 }
@@ -332,7 +332,7 @@ train_for_tests() {
   onshelf_cli simulate --out "$dir/logs" --products 600 --shoppers 1200 --days 28 --seed 3
   onshelf_cli prepare --input "$dir/logs" --out "$dir/data" --period-days 7
   onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period 2 --passes 3 --dim 48
-  onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student" --passes 2
+  onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student" --passes 2 --coded-passes 2
   onshelf_cli export --data "$dir/data" --student "$dir/student" --key "$dir/secret.key" --name test --out "$dir/models"
   onshelf_cli evaluate --data "$dir/data" --student "$dir/student" --periods 3 --replay "$dir/replay.json" --replay-sessions 60 --replay-only
   onshelf_cli benchmark new-shoppers --quick --data "$dir/data" --out "$dir/new-shoppers"

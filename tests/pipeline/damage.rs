@@ -207,6 +207,14 @@ fn a_newer_student() {
 }
 
 #[test]
+fn an_older_student() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("student.json"), r#"{ "format": 1, "options": { "seed": 1 } }"#).unwrap();
+    let error = student_of(folder.path()).unwrap();
+    assert!(error.contains("format 1") && error.contains("distill` again"), "{error}");
+}
+
+#[test]
 fn a_newer_version() {
     let built = built();
     let scratch = tempfile::tempdir().unwrap();

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -112,16 +113,26 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 /// any other fields.
 ///
 /// # Errors
-/// Where the file is missing, of a newer format, or does not parse, with its path.
-pub fn read_versioned<T: DeserializeOwned>(path: &Path, written_by: &str, known: u32) -> Result<T> {
+/// Where the file is missing, of a newer or a too old format, or does not parse, with its path.
+pub fn read_versioned<T: DeserializeOwned>(
+    path: &Path,
+    written_by: &str,
+    known: RangeInclusive<u32>,
+) -> Result<T> {
     #[derive(serde::Deserialize)]
     struct Header {
         format: u32,
     }
     let Header { format } = read_json(path, written_by)?;
     ensure!(
-        format <= known,
-        "{} has format {format}, this onshelf reads up to {known}: update onshelf",
+        format <= *known.end(),
+        "{} has format {format}, this onshelf reads up to {}: update onshelf",
+        path.display(),
+        known.end()
+    );
+    ensure!(
+        format >= *known.start(),
+        "{} has format {format}, of an older onshelf; run `onshelf {written_by}` again",
         path.display()
     );
     read_json(path, written_by)

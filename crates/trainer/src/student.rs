@@ -213,7 +213,7 @@ impl ReadyStudent {
 /// # Errors
 /// Where a file is missing, damaged or of a newer format.
 pub fn load(dir: &Path) -> Result<LoadedStudent> {
-    let info: StudentInfo = read_versioned(&dir.join(INFO), "distill", FORMAT)?;
+    let info: StudentInfo = read_versioned(&dir.join(INFO), "distill", FORMAT..=FORMAT)?;
     let path = dir.join(WEIGHTS);
     let file = read_checked(&path, &info.weights, "distill")?;
     let weights = Weights::from_safetensors(&file).with_context(|| path.display().to_string())?;

@@ -213,7 +213,7 @@ impl TeacherState {
     /// # Errors
     /// Where a file is missing, damaged or of a newer format.
     pub fn load(dir: &Path) -> Result<Self> {
-        let info: TeacherInfo = read_versioned(&dir.join(INFO), "train", FORMAT)?;
+        let info: TeacherInfo = read_versioned(&dir.join(INFO), "train", 1..=FORMAT)?;
         let weights = read_weights(&dir.join(NETWORK), &info.network, "train")?;
         let reranker = info
             .reranker

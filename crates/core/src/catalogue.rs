@@ -287,7 +287,8 @@ impl Catalogue {
         (stock != UNKNOWN_STOCK).then_some(stock)
     }
 
-    /// Whether the item has a place: training saw it, or its attributes say where. Another item is recommended only when asked for.
+    /// Whether the item has a place: training saw it, or its attributes say where. Another item is
+    /// recommended only when asked for.
     #[must_use]
     pub fn is_trained(&self, index: u32) -> bool {
         position(index).and_then(|at| self.trained.get(at)).copied().unwrap_or(false)

@@ -148,13 +148,13 @@ pub struct FineTuneConfig {
     pub memory: f32,
     /// The shipped student's best items at the newest position that are certain to be among the
     /// candidates of a step: the softmax is exact where it matters.
-    #[serde(default, skip_serializing_if = "is_none")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub hard: usize,
     /// Rate at which the shopper's leanings to categories and brands are learned, a step a click (0: not).
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub affinity_rate: f32,
     /// Share of the loss that follows the shipped student's own ranking (0–1).
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub distil: f32,
 }
 
@@ -168,14 +168,8 @@ fn is_memory(value: &f32) -> bool {
     *value == memory()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_none(value: &usize) -> bool {
-    *value == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
-fn is_zero(value: &f32) -> bool {
-    *value == 0.0
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl FineTuneConfig {

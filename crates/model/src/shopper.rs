@@ -238,6 +238,11 @@ impl Shopper {
         self.student.base().apply(session, None)
     }
 
+    /// Leaves the scores of all items for a query in `self.scores`.
+    async fn score_all(&mut self, query: &[f32], prefix: &[u32]) -> Result<(), ModelError> {
+        self.student.score(query, prefix, &mut self.lut, &mut self.scores).await
+    }
+
     /// Ranks a shelf.
     ///
     /// # Errors
@@ -249,10 +254,7 @@ impl Shopper {
         }
         let query = self.query_of(request).await?;
         let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
-        let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-        let scored = self.student.score(&query, &prefix, &mut lut, &mut scores).await;
-        (self.lut, self.scores) = (lut, scores);
-        scored?;
+        self.score_all(&query, &prefix).await?;
         if request.kind == Kind::ForYou && self.is_personal() {
             self.traits.add(&self.personal.affinity, &mut self.scores);
         }
@@ -359,10 +361,7 @@ impl Shopper {
         let positions = vectors.len() / dim;
         let query = self.shipped_query(&vectors[(positions - 2) * dim..(positions - 1) * dim]);
         let prefix = &items[items.len() - positions..items.len() - 1];
-        let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-        let scored = self.student.score(&query, prefix, &mut lut, &mut scores).await;
-        (self.lut, self.scores) = (lut, scores);
-        scored?;
+        self.score_all(&query, prefix).await?;
         Ok(top_k(&self.scores, count, |_| true).into_iter().map(|s| s.0).collect())
     }
 
@@ -376,25 +375,17 @@ impl Shopper {
         for at in from..items.len() {
             let session = &vectors[(at - 1 - first) * dim..(at - first) * dim];
             let (shipped, personal) = (self.shipped_query(session), self.personal.query(session));
-            let mut losses = [0.0; 2];
-            for (which, query) in [shipped, personal].into_iter().enumerate() {
-                let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-                let scored = self.student.score(&query, &items[first..at], &mut lut, &mut scores).await;
-                if which == 1 {
-                    let affinity = &mut self.personal.affinity;
-                    self.traits.add(affinity, &mut scores);
-                    losses[which] = loss_of(&scores, items[at]);
-                    let rate = self.manifest.fine_tune.affinity_rate;
-                    if rate > 0.0 && scored.is_ok() {
-                        self.traits.step(affinity, &scores, items[at], rate);
-                    }
-                } else {
-                    losses[which] = loss_of(&scores, items[at]);
-                }
-                (self.lut, self.scores) = (lut, scores);
-                scored?;
+            self.score_all(&shipped, &items[first..at]).await?;
+            let shipped = loss_of(&self.scores, items[at]);
+            self.score_all(&personal, &items[first..at]).await?;
+            let affinity = &mut self.personal.affinity;
+            self.traits.add(affinity, &mut self.scores);
+            let personal = loss_of(&self.scores, items[at]);
+            let rate = self.manifest.fine_tune.affinity_rate;
+            if rate > 0.0 {
+                self.traits.step(affinity, &self.scores, items[at], rate);
             }
-            self.personal.guard.note(losses[0], losses[1]);
+            self.personal.guard.note(shipped, personal);
         }
         self.judged = items.len();
         Ok(())

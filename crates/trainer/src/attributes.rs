@@ -160,7 +160,8 @@ impl Placing<'_> {
     }
 }
 
-/// Gives every item without a click the vector of its attributes and the mean bias of the clicked items. Gives these items.
+/// Gives every item without a click the vector of its attributes and the mean bias of the clicked items.
+/// Gives the items that got one.
 pub fn place_unclicked(
     catalogue: &Catalogue,
     counts: &[u32],

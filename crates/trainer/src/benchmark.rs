@@ -54,7 +54,7 @@ pub struct BenchmarkOptions {
 }
 
 /// One finished piece of work.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Cell {
     /// The method.
     pub method: String,

@@ -110,31 +110,40 @@ impl BenchmarkArgs {
             (distil.passes, distil.coded_passes, distil.subspaces) = (1, 1, 8);
         }
         distil.subspaces = self.subspaces.first().copied().unwrap_or(distil.subspaces);
-        if self.protocol == Protocol::StudentSize {
-            let sizes = match &self.subspaces[..] {
-                [] => vec![4, 8, 12, 16, 24, 32, 48],
-                asked => asked.to_vec(),
-            };
-            let done = student_size::run(&data, &self.out, &train, &distil, &sizes, progress)?;
-            let text = done.to_markdown();
-            return Ok((serde_json::to_value(done)?, text));
+        let out = &self.out;
+        match self.protocol {
+            Protocol::DigineticaPeriods => self.periods(data, train, distil, progress),
+            Protocol::Beauty => {
+                let done = leave_one_out::run(&data, out, &train, progress)?;
+                Ok((serde_json::to_value(&done)?, done.to_markdown()))
+            }
+            Protocol::NewShoppers => {
+                let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
+                let done = new_shoppers::run(&data, out, &train, &distil, tried, progress)?;
+                Ok((serde_json::to_value(&done)?, done.to_markdown()))
+            }
+            Protocol::ColdStart => {
+                let done = cold_start::run(&data, out, &train, &distil, progress)?;
+                Ok((serde_json::to_value(&done)?, done.to_markdown()))
+            }
+            Protocol::StudentSize => {
+                let sizes = match &self.subspaces[..] {
+                    [] => &[4, 8, 12, 16, 24, 32, 48],
+                    asked => asked,
+                };
+                let done = student_size::run(&data, out, &train, &distil, sizes, progress)?;
+                Ok((serde_json::to_value(&done)?, done.to_markdown()))
+            }
         }
-        if self.protocol == Protocol::NewShoppers {
-            let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
-            let done = new_shoppers::run(&data, &self.out, &train, &distil, tried, progress)?;
-            let text = done.to_markdown();
-            return Ok((serde_json::to_value(done)?, text));
-        }
-        if self.protocol == Protocol::ColdStart {
-            let done = cold_start::run(&data, &self.out, &train, &distil, progress)?;
-            let text = done.to_markdown();
-            return Ok((serde_json::to_value(done)?, text));
-        }
-        if self.protocol == Protocol::Beauty {
-            let done = leave_one_out::run(&data, &self.out, &train, progress)?;
-            let text = done.to_markdown();
-            return Ok((serde_json::to_value(done)?, text));
-        }
+    }
+
+    fn periods(
+        &self,
+        data: PathBuf,
+        train: TrainOptions,
+        distil: DistillOptions,
+        progress: &dyn Progress,
+    ) -> Result<(serde_json::Value, String)> {
         let mut strategies = self.strategies.clone();
         if strategies.is_empty() {
             strategies = Strategy::ALL.to_vec();

@@ -1,5 +1,6 @@
 //! Items that a teacher has not seen: where they stand before their first lesson.
 
+use std::cell::LazyCell;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -63,8 +64,9 @@ pub fn place(
             }
         }
     }
-    let attributes = Attributes::of(&data.catalogue);
-    let placing = attributes.fit(vectors, dim, known);
+    // Learned only where an item needs it.
+    let attributes = LazyCell::new(|| Attributes::of(&data.catalogue));
+    let placing = LazyCell::new(|| attributes.fit(vectors, dim, known));
     let mut placed = [0; 3];
     let mut moved: Vec<(u32, Vec<f32>)> = Vec::new();
     for (item, sum) in sums {

@@ -97,18 +97,12 @@ pub struct ReadyStudent {
 /// changed of it.
 #[must_use]
 pub fn packing(name: &str) -> Packing {
-    let matrix = ["qkv", "out", "up", "down", "read.query", "read.key", "read.mix"];
-    if name.starts_with("adapter.") {
-        Packing::F32
-    } else if name == "items.centroids" {
-        Packing::F16
-    } else if matrix
-        .iter()
-        .any(|m| name == *m || (name.starts_with("blocks.") && name.ends_with(&format!(".{m}"))))
-    {
-        Packing::I8
-    } else {
-        Packing::F32
+    let (part, last) = (name.split('.').next(), name.rsplit('.').next());
+    match (part, last) {
+        (Some("items"), Some("centroids")) => Packing::F16,
+        (Some("blocks"), Some("qkv" | "out" | "up" | "down")) => Packing::I8,
+        (Some("read"), Some("query" | "key" | "mix")) => Packing::I8,
+        _ => Packing::F32,
     }
 }
 
@@ -172,11 +166,12 @@ fn score_rows(
 }
 
 impl ReadyStudent {
-    /// Takes over the tensors of a student.
+    /// Reads a student's tensors, packed as in its file.
     ///
     /// # Errors
-    /// Where one is missing or misshapen.
-    pub fn new(weights: Weights, shape: &StudentShape) -> Result<Self> {
+    /// Where they cannot be read, or one is missing or misshapen.
+    pub fn new(file: &[u8], shape: &StudentShape) -> Result<Self> {
+        let weights = Weights::from_safetensors(file)?;
         let device = Device::flex();
         let codes = weights.bytes.get("items.codes").context("a student without item codes")?;
         let width = shape.dim / shape.subspaces;
@@ -216,7 +211,6 @@ pub fn load(dir: &Path) -> Result<LoadedStudent> {
     let info: StudentInfo = read_versioned(&dir.join(INFO), "distill", FORMAT..=FORMAT)?;
     let path = dir.join(WEIGHTS);
     let file = read_checked(&path, &info.weights, "distill")?;
-    let weights = Weights::from_safetensors(&file).with_context(|| path.display().to_string())?;
-    let ready = ReadyStudent::new(weights, &info.student).with_context(|| path.display().to_string())?;
+    let ready = ReadyStudent::new(&file, &info.student).with_context(|| path.display().to_string())?;
     Ok(LoadedStudent { ready, file, info })
 }

@@ -232,6 +232,14 @@ impl TeacherState {
         Ok(Self { info, weights, reranker, moments })
     }
 
+    /// The teacher with the corpus that it was trained on.
+    ///
+    /// # Errors
+    /// Where tensors are missing or misshapen.
+    pub fn with(self, corpus: Corpus) -> Result<LoadedTeacher> {
+        Ok(LoadedTeacher { teacher: self.ready(&corpus)?, corpus, info: self.info, weights: self.weights })
+    }
+
     /// The teacher, ready to be asked, on the log that it saw.
     ///
     /// # Errors
@@ -392,6 +400,5 @@ pub fn load(dir: &Path, data_dir: &Path, data: &Dataset) -> Result<LoadedTeacher
         data_dir.display()
     );
     let corpus = corpus(data, &state.info.options, &state.info.held)?;
-    let teacher = state.ready(&corpus)?;
-    Ok(LoadedTeacher { info: state.info, corpus, teacher, weights: state.weights })
+    state.with(corpus)
 }

@@ -389,7 +389,7 @@ fn learn(
         }
         append_sessions(&mut set, &new);
         let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
-        let lessons = Lessons { set: &set, first: 0, candidates: &candidates, soft: soft.as_ref() };
+        let lessons = Lessons { set: &set, candidates: &candidates, soft: soft.as_ref() };
         if strategy == Strategy::Reptile {
             reptile::run_pass(pass, &lessons, &rates, &mut stepper, &mut items, rng, progress)?;
         } else {
@@ -453,7 +453,7 @@ fn anchor(
     let set = older(&now.train, fresh, options.replay, rng);
     let candidates = candidates.clone().with_targets(&set.log.counts(now.items));
     stepper.importance = Some(Importance::default());
-    let lessons = Lessons { set: &set, first: 0, candidates: &candidates, soft: None };
+    let lessons = Lessons { set: &set, candidates: &candidates, soft: None };
     run_pass("importance", 0, &lessons, rates, stepper, items, rng, &crate::progress::Silent)?;
     let importance = stepper.importance.take().unwrap_or_default();
     let dim = items.vectors.len() / items.biases.len().max(1);

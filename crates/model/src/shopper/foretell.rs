@@ -4,7 +4,7 @@ use onshelf_core::metrics::rank_of;
 
 use super::Shopper;
 use crate::error::ModelError;
-use crate::personal::{Guard, loss_of};
+use crate::personal::loss_of;
 
 /// Where the item that was clicked next stood among all that could be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -13,18 +13,8 @@ pub struct Foretold {
     pub ranks: [Option<usize>; 2],
     /// Their losses (nats): the negative log-likelihood of the item among those that could be shown.
     pub losses: [f64; 2],
-    /// The guard before the click.
-    pub guard: Guard,
-    /// Whether it would have shown the personal model's shelf.
+    /// Whether the guard would have shown the personal model's shelf.
     pub personal: bool,
-}
-
-impl Foretold {
-    /// The rank on the shelf that would have been shown.
-    #[must_use]
-    pub fn shown(&self) -> Option<usize> {
-        self.ranks[usize::from(self.personal)]
-    }
 }
 
 impl Shopper {
@@ -36,39 +26,19 @@ impl Shopper {
         let session = self.newest().await?;
         let prefix = self.recent_items();
         let queries = [self.shipped_query(&session), self.personal.query(&session)];
-        let mut out =
-            Foretold { personal: self.is_personal(), guard: self.personal.guard, ..Default::default() };
-        let (mut lut, mut scores) = (std::mem::take(&mut self.lut), std::mem::take(&mut self.scores));
-        let mut scored = Ok(());
+        let mut out = Foretold { personal: self.is_personal(), ..Default::default() };
         for (at, query) in queries.iter().enumerate() {
-            scored = self.student.score(query, &prefix, &mut lut, &mut scores).await;
-            if scored.is_err() {
-                break;
-            }
+            self.score_all(query, &prefix).await?;
             if at == 1 {
-                self.traits.add(&self.personal.affinity, &mut scores);
+                self.traits.add(&self.personal.affinity, &mut self.scores);
             }
             for &other in hidden.iter().filter(|&&other| other != item) {
-                if let Some(score) = (other as usize).checked_sub(1).and_then(|i| scores.get_mut(i)) {
+                if let Some(score) = (other as usize).checked_sub(1).and_then(|i| self.scores.get_mut(i)) {
                     *score = f32::NEG_INFINITY;
                 }
             }
-            (out.ranks[at], out.losses[at]) = (rank_of(&scores, item), loss_of(&scores, item));
+            (out.ranks[at], out.losses[at]) = (rank_of(&self.scores, item), loss_of(&self.scores, item));
         }
-        (self.lut, self.scores) = (lut, scores);
-        scored?;
         Ok(out)
-    }
-}
-
-impl Shopper {
-    /// hack
-    pub async fn all_scores(&mut self) -> Result<Vec<f32>, ModelError> {
-        let session = self.newest().await?;
-        let prefix = self.recent_items();
-        let q = self.shipped_query(&session);
-        let (mut lut, mut scores) = (Vec::new(), Vec::new());
-        self.student.score(&q, &prefix, &mut lut, &mut scores).await?;
-        Ok(scores)
     }
 }

@@ -4,17 +4,16 @@ use std::fs;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary};
-use onshelf_core::weights::Weights;
 use onshelf_model::training::{TrainSet, exact_batches};
 
 use super::{BenchmarkOptions, Cell, Results};
 use crate::corpus::{Corpus, CorpusOptions, part_of};
 use crate::dataset::Dataset;
-use crate::evaluate::{measure, rank_rows};
+use crate::evaluate::rank_rows;
 use crate::progress::Progress;
 use crate::stop;
-use crate::student::{self, DistillOptions, ReadyStudent};
-use crate::teacher::{self, LoadedTeacher, TeacherState, TrainOptions, dataset_hash};
+use crate::student::{self, DistillOptions};
+use crate::teacher::{self, TeacherState, TrainOptions, dataset_hash};
 use crate::update::{Strategy, UpdateOptions, UpdateReport, advance};
 
 /// Name of the student of the combined teacher.
@@ -115,8 +114,8 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, strategy: Strategy, se
             metrics,
             teacher,
             cpu_seconds,
-            bytes: None,
             update: report,
+            ..Default::default()
         };
         results.add(cell, &work.options.out)?;
         if whole {
@@ -146,35 +145,20 @@ fn distil(
     }
     let cpu = cpu_time::ProcessTime::now();
     let corpus = teacher::corpus(work.data, &state.info.options, &state.info.held)?;
-    let loaded = LoadedTeacher {
-        info: state.info.clone(),
-        teacher: state.ready(&corpus)?,
-        weights: state.weights.clone(),
-        corpus,
-    };
+    let loaded = state.clone().with(corpus)?;
     let source = loaded.source(&work.data.catalogue);
     let options = DistillOptions { seed, ..options.clone() };
     let done = student::fit(&source, &options, work.progress)?;
     let cpu_seconds = cpu.elapsed().as_secs_f64();
-    let ready = ReadyStudent::new(Weights::from_safetensors(&done.file)?, &done.shape)?;
-    let tests = work.tests(period)?;
-    let metrics = measure(&tests, &loaded.corpus.counts, done.shape.max_len, |batch| ready.scores(batch))?;
+    let metrics = done.measure(&work.tests(period)?, &loaded.corpus.counts)?;
     let bytes = Some([done.file.len() as u64, loaded.bytes()?]);
     work.progress.finish(&format!(
         "student period {period}: R@20 {:.2} MRR@20 {:.2}",
         metrics.recall_20 * 100.0,
         metrics.mrr_20 * 100.0
     ));
-    let cell = Cell {
-        method: STUDENT.into(),
-        seed,
-        period,
-        metrics,
-        teacher: None,
-        cpu_seconds,
-        bytes,
-        update: None,
-    };
+    let cell =
+        Cell { method: STUDENT.into(), seed, period, metrics, cpu_seconds, bytes, ..Default::default() };
     results.add(cell, &work.options.out)
 }
 
@@ -254,7 +238,7 @@ pub(super) fn joint(work: &Work<'_>, results: &mut Results, period: u32, seed: u
     let (metrics, teacher) = work.test(&state, period, true, JOINT)?;
     let cpu_seconds = state.info.cpu_seconds;
     let cell =
-        Cell { method: JOINT.into(), seed, period, metrics, teacher, cpu_seconds, bytes: None, update: None };
+        Cell { method: JOINT.into(), seed, period, metrics, teacher, cpu_seconds, ..Default::default() };
     results.add(cell, &work.options.out)?;
     let _ = fs::remove_dir_all(&folder);
     Ok(())

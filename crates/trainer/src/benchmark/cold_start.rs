@@ -7,19 +7,20 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, rank_of};
 use onshelf_core::rank::top_k;
-use onshelf_model::training::{Batch, TrainSet, exact_batches};
+use onshelf_model::Device;
+use onshelf_model::training::{Batch, Network, TrainSet, exact_batches};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::new_shoppers::{Shipped, split};
 use crate::attributes::place_unclicked;
+use crate::baselines::Baseline;
 use crate::dataset::Dataset;
+use crate::evaluate::simple;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
 use crate::student::{DistillOptions, ReadyStudent};
 use crate::teacher::{self, TrainOptions, float_items};
-use onshelf_model::Device;
-use onshelf_model::training::Network;
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -111,10 +112,8 @@ impl Cases {
                     }
                     let first = top_k(row, 10, |_| true);
                     let among_all = rank_of(row, target);
-                    for (at, s) in row.iter_mut().enumerate().filter(|(at, _)| !is_cold(*at as u32 + 1)) {
-                        debug_assert!(at < items);
-                        *s = f32::NEG_INFINITY;
-                    }
+                    let warm = row.iter_mut().zip(1..).filter(|(_, item)| !is_cold(*item));
+                    warm.for_each(|(s, _)| *s = f32::NEG_INFINITY);
                     let cold = first.iter().filter(|f| is_cold(f.0)).count();
                     (among_all, rank_of(row, target), cold, first.len())
                 })
@@ -165,7 +164,7 @@ pub fn run(
     );
     let weights = Network::weights(&loaded.weights, &table.vectors, &table.biases);
     let network = Network::new(&weights, &loaded.info.shape, items, &Device::flex())?;
-    let student = ReadyStudent::new(shipped.weights.clone(), &shipped.shape)?;
+    let student = ReadyStudent::new(&shipped.file, &shipped.about.shape)?;
     let reachable: Vec<bool> = (1..=items as u32).map(|i| shipped.catalogue.is_trained(i)).collect();
     let only_reachable = |mut scores: Vec<f32>| {
         for row in scores.chunks_exact_mut(items) {
@@ -173,7 +172,7 @@ pub fn run(
         }
         scores
     };
-    let popularity: Vec<f32> = counts[1..].iter().map(|&c| c as f32).collect();
+    let popularity = Baseline::new("popularity", &loaded.corpus.train.log, items);
     let mut lines = Vec::new();
     let mut add = |line: Line| {
         progress.finish(&format!(
@@ -184,7 +183,7 @@ pub fn run(
         ));
         lines.push(line);
     };
-    add(cases.judge("popularity", items, |b| Ok(popularity.repeat(b.rows.len())))?);
+    add(cases.judge("popularity", items, |b| Ok(simple(b, items, &popularity)))?);
     add(cases
         .judge("network, placed by attributes", items, |b| Ok(only_reachable(network.scores(b, &table)?)))?);
     add(cases.judge("student, placed by attributes", items, |b| Ok(only_reachable(student.scores(b)?)))?);

@@ -2,7 +2,7 @@
 //! click, predicts the next click, and only then learns from it, as it would in a browser.
 //!
 //! A fifth of the users (by a fixed hash) are new shoppers; another tenth decides learning rates and
-//! steps of each strategy, and which adapter start is kept; the rest teach. Items that were clicked
+//! steps of each strategy; the rest teach. Items that were clicked
 //! before are not shown again.
 
 mod repeat;
@@ -28,8 +28,7 @@ use crate::teacher::{self, TrainOptions};
 
 pub use report::{Gain, Marks, NewShoppers, StrategyLine};
 use report::{brief, line};
-pub(crate) use shipped::Shipped;
-pub(crate) use shipped::known;
+pub(crate) use shipped::{Shipped, known};
 
 /// Clicks before the first prediction.
 const FIRST: usize = 3;
@@ -187,7 +186,7 @@ pub fn run(
         let repeated = shipped.for_browsers(&test, &best.config, seed, REPEATED, out)?;
         progress.finish(&format!("{repeated} shoppers for browsers to repeat in {}", out.display()));
     }
-    let done = NewShoppers { dataset: hash, seed, shoppers, bytes: shipped.bytes, lines };
+    let done = NewShoppers { dataset: hash, seed, shoppers, bytes: shipped.about.bytes, lines };
     write_json(&out.join("new-shoppers.json"), &done)?;
     write_atomic(&out.join("new-shoppers.md"), done.to_markdown().as_bytes())?;
     Ok(done)

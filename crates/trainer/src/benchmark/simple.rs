@@ -43,16 +43,7 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, period: u32) -> Result
             metrics.recall_20 * 100.0,
             metrics.mrr_20 * 100.0
         ));
-        let cell = Cell {
-            method: method.into(),
-            seed: 0,
-            period,
-            metrics,
-            teacher: None,
-            cpu_seconds: 0.0,
-            bytes: None,
-            update: None,
-        };
+        let cell = Cell { method: method.into(), period, metrics, ..Default::default() };
         results.add(cell, &work.options.out)?;
     }
     Ok(())

@@ -7,7 +7,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::metrics::Summary;
-use onshelf_core::weights::Weights;
 use plotters::prelude::*;
 use serde::Serialize;
 
@@ -18,8 +17,8 @@ use crate::dataset::Dataset;
 use crate::evaluate::{measure, simple};
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
-use crate::student::{self, DistillOptions, Distilled, ReadyStudent};
-use crate::teacher::{self, LoadedTeacher, TeacherState, TrainOptions, dataset_hash};
+use crate::student::{self, DistillOptions};
+use crate::teacher::{self, TeacherState, TrainOptions, dataset_hash};
 
 /// One row of the table.
 #[derive(Clone, Debug, Serialize)]
@@ -68,8 +67,7 @@ pub fn run(
         let state = TeacherState::load(&folder)?;
         let corpus = teacher::corpus(&data, &state.info.options, &[])?;
         let tests = corpus.tests(&data, data.sessions.in_period(newest));
-        let (teacher, weights) = (state.ready(&corpus)?, state.weights.clone());
-        (LoadedTeacher { info: state.info, corpus, teacher, weights }, tests)
+        (state.with(corpus)?, tests)
     } else {
         let [teach, decide, test] = split(&data);
         let loaded = Shipped::teacher(&data, &hash, [teach, decide], train, progress)?;
@@ -97,7 +95,7 @@ pub fn run(
     for (done, m) in
         student::fit_all(&loaded.source(&data.catalogue), &options, progress)?.iter().zip(subspaces)
     {
-        let test = measure_student(done, &tests, &corpus.counts)?;
+        let test = done.measure(&tests, &corpus.counts)?;
         add(format!("student, {m} subspaces"), Some(m + 1), Some(done.file.len() as u64), test);
     }
     let found = StudentSize { dataset: hash, distil: distil.clone(), lines };
@@ -105,15 +103,6 @@ pub fn run(
     write_atomic(&out.join("student-size.md"), found.to_markdown().as_bytes())?;
     found.plot(&out.join("student-size.svg"))?;
     Ok(found)
-}
-
-fn measure_student(
-    done: &Distilled,
-    tests: &onshelf_model::training::TrainSet,
-    counts: &[u32],
-) -> Result<Summary> {
-    let student = ReadyStudent::new(Weights::from_safetensors(&done.file)?, &done.shape)?;
-    measure(tests, counts, done.shape.max_len, |b| student.scores(b))
 }
 
 impl StudentSize {

@@ -122,6 +122,21 @@ pub struct Distilled {
     pub finished: Summary,
 }
 
+impl Distilled {
+    /// Metrics of what is in the file on sessions that it has not seen, among the items with a count.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn measure(&self, unseen: &TrainSet, counts: &[u32]) -> Result<Summary> {
+        measure_file(&self.file, &self.shape, unseen, counts)
+    }
+}
+
+fn measure_file(file: &[u8], shape: &StudentShape, unseen: &TrainSet, counts: &[u32]) -> Result<Summary> {
+    let student = ReadyStudent::new(file, shape)?;
+    measure(unseen, counts, shape.max_len, |batch| student.scores(batch))
+}
+
 /// Positions to learn from, with the teacher's opinion.
 struct Taught {
     set: TrainSet,
@@ -154,7 +169,6 @@ pub fn fit_all(
     let taught = ask(source, options, &mut rng, progress)?;
     let lessons = Lessons {
         set: &taught.set,
-        first: 0,
         candidates: &Candidates::new(&corpus.counts, 0.5, options.negatives)
             .with_targets(&taught.set.log.counts(corpus.items)),
         soft: Some(&taught.soft),
@@ -251,8 +265,7 @@ fn packed(
     weights.bytes.extend(coded.bytes);
     adapter.write(&mut weights);
     let file = weights.to_packed(packing)?;
-    let student = ReadyStudent::new(Weights::from_safetensors(&file)?, shape)?;
-    let metrics = measure(judge, &corpus.counts, shape.max_len, |batch| student.scores(batch))?;
+    let metrics = measure_file(&file, shape, judge, &corpus.counts)?;
     Ok((file, metrics))
 }
 

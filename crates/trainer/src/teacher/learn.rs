@@ -14,8 +14,6 @@ use crate::stop;
 pub(crate) struct Lessons<'a> {
     /// The sessions.
     pub(crate) set: &'a TrainSet,
-    /// The first session that takes part.
-    pub(crate) first: usize,
     /// Where negatives come from.
     pub(crate) candidates: &'a Candidates,
     /// A teacher's opinion on some of the positions.
@@ -77,10 +75,10 @@ pub(crate) fn run_pass(
     progress: &dyn Progress,
 ) -> Result<f64> {
     let log = &lessons.set.log;
-    let total: u64 = (lessons.first..log.len()).map(|s| log.session(s).len().saturating_sub(1) as u64).sum();
+    let total: u64 = log.iter().map(|s| s.len().saturating_sub(1) as u64).sum();
     progress.start(&format!("{what} pass {}/{}", pass + 1, rates.passes), Some(total));
     let positions = positions_of_a_step(rates.positions, total);
-    let work = batches(lessons.set, rates.max_len, positions, rng, |s| s >= lessons.first);
+    let work = batches(lessons.set, rates.max_len, positions, rng, |_| true);
     let mut loss = 0.0;
     for (at, batch) in work.iter().enumerate() {
         if stop::asked() {

@@ -83,7 +83,7 @@ pub(crate) fn fit(
     if let Some(out) = folder {
         done = resume(out, done, &mut stepper, &mut items, progress)?;
     }
-    let lessons = Lessons { set: &corpus.train, first: 0, candidates: &candidates, soft: None };
+    let lessons = Lessons { set: &corpus.train, candidates: &candidates, soft: None };
     let rates = Rates::of(options);
     while done.passes_done < options.passes {
         let (started, cpu) = (std::time::Instant::now(), cpu_time::ProcessTime::now());

@@ -29,7 +29,7 @@ pub(super) fn run_pass(
         if set.log.iter().all(|s| s.len() < 2) {
             continue;
         }
-        let part = Lessons { set: &set, first: 0, candidates: lessons.candidates, soft: None };
+        let part = Lessons { set: &set, candidates: lessons.candidates, soft: None };
         teacher::run_pass("update", pass, &part, rates, stepper, items, rng, progress)?;
         for (name, tensor) in &mut stepper.weights.floats {
             half_way(&mut tensor.values, &start.0.floats[name].values);

@@ -19,25 +19,31 @@ use crate::progress::Progress;
 use crate::student::{self, DistillOptions};
 use crate::teacher::{self, LoadedTeacher, TrainOptions};
 
-/// What is known of a student that was kept.
+/// What a kept student was made of, and what it is.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     made_of: serde_json::Value,
-    shape: StudentShape,
-    placed: Vec<u32>,
-    bytes: [u64; 2],
     sha256: String,
+    about: About,
+}
+
+/// What is known of a student besides its tensors.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct About {
+    pub(crate) shape: StudentShape,
+    placed: Vec<u32>,
+    /// Of the student and its teacher.
+    pub(crate) bytes: [u64; 2],
 }
 
 /// A student as devices get it.
 pub(crate) struct Shipped {
-    pub(crate) shape: StudentShape,
-    pub(crate) weights: Weights,
+    pub(crate) about: About,
+    weights: Weights,
     pub(crate) catalogue: Catalogue,
-    pub(crate) bytes: [u64; 2],
     pub(crate) counts: Vec<u32>,
-    pub(super) file: Vec<u8>,
-    placed: Vec<u32>,
+    /// Its tensors, packed.
+    pub(crate) file: Vec<u8>,
 }
 
 impl Shipped {
@@ -52,12 +58,13 @@ impl Shipped {
         let mut corpus = Corpus::of(teach, data.catalogue.len());
         corpus.validation = known(&decide, &corpus.counts);
         let state = teacher::fit(data, &corpus, train, hash.to_owned(), None, progress)?;
-        Ok(LoadedTeacher {
-            teacher: state.ready(&corpus)?,
-            weights: state.weights.clone(),
-            info: state.info,
-            corpus,
-        })
+        state.with(corpus)
+    }
+
+    fn new(data: &Dataset, about: About, file: Vec<u8>, counts: Vec<u32>) -> Result<Self> {
+        let weights = Weights::from_safetensors(&file)?;
+        let catalogue = mark_untrained(&data.catalogue, &counts, &about.placed)?;
+        Ok(Self { about, weights, catalogue, counts, file })
     }
 
     /// Trains a teacher on `teach` and distils it; `decide` validates.
@@ -71,16 +78,9 @@ impl Shipped {
     ) -> Result<(Self, LoadedTeacher)> {
         let loaded = Self::teacher(data, hash, [teach, decide], train, progress)?;
         let done = student::fit(&loaded.source(&data.catalogue), distil, progress)?;
-        let counts = loaded.corpus.counts.clone();
-        let shipped = Self {
-            shape: done.shape,
-            weights: Weights::from_safetensors(&done.file)?,
-            bytes: [done.file.len() as u64, loaded.bytes()?],
-            file: done.file,
-            catalogue: mark_untrained(&data.catalogue, &counts, &done.placed)?,
-            placed: done.placed,
-            counts,
-        };
+        let bytes = [done.file.len() as u64, loaded.bytes()?];
+        let about = About { shape: done.shape, placed: done.placed, bytes };
+        let shipped = Self::new(data, about, done.file, loaded.corpus.counts.clone())?;
         Ok((shipped, loaded))
     }
 
@@ -102,26 +102,12 @@ impl Shipped {
                 let file = read_checked(&weights, &kept.sha256, "benchmark")?;
                 let counts = teach.log.counts(data.catalogue.len());
                 progress.finish("the student was distilled before");
-                return Ok(Self {
-                    shape: kept.shape,
-                    weights: Weights::from_safetensors(&file)?,
-                    file,
-                    bytes: kept.bytes,
-                    catalogue: mark_untrained(&data.catalogue, &counts, &kept.placed)?,
-                    counts,
-                    placed: kept.placed,
-                });
+                return Self::new(data, kept.about, file, counts);
             }
         }
         let made = Self::make(data, hash, [teach, decide], train, distil, progress)?.0;
         write_atomic(&weights, &made.file)?;
-        let kept = Kept {
-            made_of,
-            shape: made.shape.clone(),
-            placed: made.placed.clone(),
-            bytes: made.bytes,
-            sha256: sha256_hex(&made.file),
-        };
+        let kept = Kept { made_of, sha256: sha256_hex(&made.file), about: made.about.clone() };
         write_json(&info, &kept)?;
         Ok(made)
     }
@@ -132,7 +118,7 @@ impl Shipped {
             name: "benchmark".into(),
             created: 0,
             previous: None,
-            student: self.shape.clone(),
+            student: self.about.shape.clone(),
             fine_tune: config.clone(),
             items: self.catalogue.len() as u32,
             files: Vec::new(),

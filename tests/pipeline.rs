@@ -8,6 +8,8 @@ mod built;
 mod damage;
 #[path = "pipeline/device.rs"]
 mod device;
+#[path = "pipeline/meta.rs"]
+mod meta;
 #[path = "pipeline/repeat.rs"]
 mod repeat;
 #[path = "pipeline/server.rs"]

@@ -93,6 +93,7 @@ pub(crate) fn distill_options() -> DistillOptions {
         dropout: 0.1,
         positions: 128,
         negatives: 128,
+        meta: 0,
     }
 }
 

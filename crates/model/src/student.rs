@@ -205,6 +205,12 @@ impl Student {
         &self.base
     }
 
+    /// Ships another adapter of the same rank: for those who learn where it should start.
+    #[cfg(feature = "training")]
+    pub fn set_base(&mut self, base: Adapter) {
+        self.base = base;
+    }
+
     /// Number of shipped f32 parameters, the adapter included.
     #[must_use]
     pub fn parameters(&self) -> usize {

@@ -58,6 +58,9 @@ pub(crate) struct BenchmarkArgs {
     /// Subspaces of the student's item table, comma-separated [default: by protocol].
     #[arg(long, value_delimiter = ',')]
     subspaces: Vec<usize>,
+    /// Sessions that the student's adapter's start is meta-learned from (0: none).
+    #[arg(long, default_value_t = 0)]
+    meta: usize,
     /// Passes of a training from nothing [default: by protocol].
     #[arg(long)]
     passes: Option<usize>,
@@ -101,7 +104,7 @@ impl BenchmarkArgs {
         }
         train.passes = self.passes.unwrap_or(train.passes);
         train.dropout = self.dropout.unwrap_or(train.dropout);
-        let mut distil = DistillOptions { seed: train.seed, ..Default::default() };
+        let mut distil = DistillOptions { seed: train.seed, meta: self.meta, ..Default::default() };
         if !histories {
             // A thirtieth of the teacher is the aim.
             distil.subspaces = 12;

@@ -180,6 +180,9 @@ struct DistillArgs {
     /// How often the teacher is asked about the same sessions with clicks left out at random.
     #[arg(long, default_value_t = DistillOptions::default().thinned)]
     thinned: usize,
+    /// Sessions that the adapter's start is meta-learned from; it is kept where it helps (0: none).
+    #[arg(long, default_value_t = DistillOptions::default().meta)]
+    meta: usize,
     /// Items that the teacher names at each position.
     #[arg(long, default_value_t = DistillOptions::default().k)]
     k: usize,
@@ -403,6 +406,7 @@ fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()>
         taught: args.taught,
         thinned: args.thinned,
         k: args.k,
+        meta: args.meta,
         distil: args.distil,
         rates: [args.rate, defaults.rates[1]],
         item_rates: [args.item_rate, defaults.item_rates[1]],

@@ -6,6 +6,7 @@
 //! | `student.safetensors` | encoder, adapter, item codes, centroids and bias levels |
 
 mod distil;
+mod meta;
 mod quantise;
 
 use std::path::Path;

@@ -53,7 +53,13 @@ impl SessionLog {
     /// The clicks of session `s`.
     #[must_use]
     pub fn session(&self, s: usize) -> &[u32] {
-        &self.items[self.offsets[s] as usize..self.offsets[s + 1] as usize]
+        &self.items[self.range(s)]
+    }
+
+    /// Where the clicks of session `s` are among all.
+    #[must_use]
+    pub fn range(&self, s: usize) -> std::ops::Range<usize> {
+        self.offsets[s] as usize..self.offsets[s + 1] as usize
     }
 
     /// All sessions, oldest first.

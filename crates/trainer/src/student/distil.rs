@@ -7,6 +7,7 @@
 //! 4. Encoder, centroids and bias levels go on learning while the codes follow the full-precision
 //!    vectors; items without a click were placed by their attributes before.
 //! 5. Tensors are packed, and what was packed is judged.
+//! 6. Where asked, the adapter's start is meta-learned ([`super::meta`]).
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::Catalogue;
@@ -14,7 +15,7 @@ use onshelf_core::metrics::Summary;
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
 use onshelf_model::Device;
-use onshelf_model::student::Adapter;
+use onshelf_model::student::{Adapter, Student};
 use onshelf_model::training::{
     Candidates, CodedItems, FloatItems, ItemSource, Network, SoftTargets, Stepper, Teacher, TrainSet, batches,
 };
@@ -23,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::quantise::quantise;
-use super::{ReadyStudent, packing};
+use super::{ReadyStudent, meta, packing};
 use crate::attributes::place_unclicked;
 use crate::corpus::{Corpus, append_sessions, part_of};
 use crate::evaluate::measure;
@@ -69,6 +70,14 @@ pub struct DistillOptions {
     pub positions: usize,
     /// Sampled negatives of a step.
     pub negatives: usize,
+    /// Sessions that the adapter's start is meta-learned from (0: it starts at nothing).
+    #[serde(default, skip_serializing_if = "none")]
+    pub meta: usize,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn none(count: &usize) -> bool {
+    *count == 0
 }
 
 impl Default for DistillOptions {
@@ -88,6 +97,7 @@ impl Default for DistillOptions {
             dropout: 0.1,
             positions: 0,
             negatives: 1024,
+            meta: 0,
         }
     }
 }
@@ -207,8 +217,21 @@ pub fn fit_all(
         progress.finish(&format!("quantised, {} subspaces: {}", shape.subspaces, brief(&quantised)));
         let passes = rates(1, options.coded_passes);
         learn("distil quantised", &lessons, &passes, &mut stepper, &mut coded, &mut rng, progress)?;
-        let (file, finished) = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?;
+        let (mut file, mut finished) = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?;
         progress.finish(&format!("student, {} subspaces: {}", shape.subspaces, brief(&finished)));
+        if options.meta > 0 {
+            let student = Student::new(&Weights::from_safetensors(&file)?, &shape, &device, false)?;
+            let decide = halves(&corpus.validation).0;
+            let start = meta::start(student, &corpus.train, &decide, options.meta, options.seed, progress)?;
+            let [before, after] = start.adapted;
+            progress.finish(&format!(
+                "the adapter's start, {}: after a session {}, without {}",
+                if start.kept { "kept" } else { "not kept" },
+                brief(&after),
+                brief(&before)
+            ));
+            (file, finished) = packed(&stepper, &coded, &start.adapter, &shape, corpus, &judge)?;
+        }
         done.push(Distilled { shape, file, placed: placed.clone(), full, quantised, finished });
     }
     Ok(done)

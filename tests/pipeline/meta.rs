@@ -1,0 +1,67 @@
+//! A meta-learned start of the adapter.
+
+use onshelf_core::version::FineTuneConfig;
+use onshelf_core::weights::Weights;
+use onshelf_model::Device;
+use onshelf_model::personal::{Lesson, Personal};
+use onshelf_model::student::{SessionInput, Student};
+use onshelf_trainer::dataset::Dataset;
+use onshelf_trainer::progress::Silent;
+use onshelf_trainer::student::{self, DistillOptions};
+use pollster::block_on;
+
+use crate::built::{built, distill_options};
+
+/// A student's tensors, and its mean loss (nats) on sessions before any learning and after four steps on each.
+fn measured(dir: &std::path::Path, data: &Dataset) -> (Weights, [f64; 2]) {
+    let found = student::load(dir).unwrap();
+    let weights = Weights::from_safetensors(&found.file).unwrap();
+    let student = Student::new(&weights, &found.info.student, &Device::flex(), false).unwrap();
+    let config = FineTuneConfig { learning_rate: 0.003, memory: 1.0, ..FineTuneConfig::tuned() };
+    let (mut sums, mut sessions) = ([0.0; 2], 0.0);
+    for s in 0..data.sessions.len() {
+        let items = data.sessions.session(s).to_vec();
+        let n = items.len();
+        let input = SessionInput { items, kinds: vec![0; n], gaps: vec![0; n] };
+        let vectors = block_on(student.encode(&input)).unwrap();
+        let Some(lesson) = Lesson::new(&vectors, &input.items, student.shape().dim) else { continue };
+        let mut shopper = Personal::new(&student, 1);
+        sums[0] += block_on(shopper.loss(&student, &lesson, &config)).unwrap();
+        for _ in 0..4 {
+            block_on(shopper.step(&student, &lesson, &config)).unwrap();
+        }
+        sums[1] += block_on(shopper.loss(&student, &lesson, &config)).unwrap();
+        sessions += 1.0;
+    }
+    (weights, sums.map(|sum| sum / sessions))
+}
+
+#[test]
+fn a_meta_learned_start_makes_the_same_steps_lead_further() {
+    let built = built();
+    let folder = tempfile::tempdir().unwrap();
+    let with = |name: &str, meta: usize| {
+        let out = folder.path().join(name);
+        let options = DistillOptions { meta, ..distill_options() };
+        student::distill(&built.data(), &built.teacher_dir(), &out, &options, &Silent).unwrap();
+        out
+    };
+    let data = Dataset::load(&built.data()).unwrap();
+    let (plain, cold) = measured(&built.student_dir(), &data);
+    let first = with("first", 4000);
+    let (meta, warm) = measured(&first, &data);
+    assert!(plain.floats["adapter.up"].values.iter().all(|&x| x == 0.0));
+    assert!(meta.floats["adapter.up"].values.iter().any(|&x| x != 0.0), "the start was not kept");
+    assert!(
+        warm[1] < cold[1],
+        "after four steps: {} nats from the learned start, {} without",
+        warm[1],
+        cold[1]
+    );
+    for (name, tensor) in &plain.floats {
+        let same = meta.floats[name].values == tensor.values;
+        assert!(same || name.starts_with("adapter."), "{name} changed too");
+    }
+    let again = std::fs::read(with("again", 4000).join("student.safetensors")).unwrap();
+    assert!(std::fs::read(first.join("student.safetensors")).unwrap() == again, "not repeatable");
+}

@@ -162,7 +162,22 @@ DENY=0.20.2
 
 # ---------------------------------------------------------------- building
 
-native() { CARGO_TARGET_DIR=$CACHE/native cargo "$@"; }
+# The compiled parts of other crates are shared by all checkouts. Ours are not: cargo tells by times
+# alone whether they are fresh, and would take those of another checkout for this one's.
+own_parts() {
+  local dir=$1
+  shift
+  [ "$(cat "$dir/checkout" 2>/dev/null || true)" = "$ROOT" ] && return 0
+  [ ! -d "$dir" ] || CARGO_TARGET_DIR=$dir cargo clean --quiet --workspace "$@" ||
+    die "$dir cannot be cleared of another checkout's parts; run: ./build.sh clean --cache"
+  mkdir -p "$dir"
+  echo "$ROOT" >"$dir/checkout"
+}
+
+native() {
+  own_parts "$CACHE/native" --release
+  CARGO_TARGET_DIR=$CACHE/native cargo "$@"
+}
 
 onshelf_cli() {
   native build --release --locked -p onshelf-trainer --bin onshelf >&2
@@ -175,6 +190,7 @@ build_module() {
   local features=(--no-default-features --features "$kind")
   local out=$CACHE/wasm-$kind
   say "building the $kind module"
+  own_parts "$out" --profile wasm --target $TARGET
   CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET --lib -p onshelf "${features[@]}" >&2
   local raw=$out/$TARGET/wasm/onshelf.wasm sum
   sum=$(sha256sum "$raw" | cut -c1-64)
@@ -253,8 +269,13 @@ check() {
   native clippy --release --locked --workspace --all-targets -- -D warnings
   say "Clippy, native, with S3"
   native clippy --release --locked -p onshelf-trainer --features s3 -- -D warnings
+  say "Clippy, native, with GPUs"
+  # A check runs no code, so it needs not the LLVM that CUDA's build script would fetch.
+  own_parts "$CACHE/native-gpu" --release
+  DOCS_RS=1 CARGO_TARGET_DIR=$CACHE/native-gpu cargo clippy --release --locked -p onshelf-trainer --features s3,wgpu,cuda -- -D warnings
   say "Clippy, wasm32 (blocking reads are banned there)"
   for kind in cpu webgpu; do
+    own_parts "$CACHE/wasm-$kind" --profile wasm --target $TARGET
     CLIPPY_CONF_DIR=$ROOT/tests/clippy-wasm CARGO_TARGET_DIR=$CACHE/wasm-$kind "${WASM_CARGO[@]}" clippy "${WASM_FLAGS[@]}" \
       --locked --profile wasm --target $TARGET --lib -p onshelf -p onshelf-model --no-default-features \
       --features "onshelf/$kind" -- -D warnings

@@ -17,4 +17,6 @@ pub mod student;
 pub mod training;
 
 pub use burn::tensor::Device;
+#[cfg(feature = "wgpu")]
+pub use burn::tensor::DeviceKind;
 pub use error::ModelError;

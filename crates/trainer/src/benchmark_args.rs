@@ -8,11 +8,14 @@ use onshelf_trainer::benchmark::{
     self, BenchmarkOptions, cold_start, leave_one_out, new_shoppers, student_size,
 };
 use onshelf_trainer::dataset::Dataset;
-use onshelf_trainer::prepare::{self, PrepareOptions};
+use onshelf_trainer::prepare::{self, Layout, PrepareOptions};
 use onshelf_trainer::progress::Progress;
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::Strategy;
+
+/// Items from which on a student gets smaller codes.
+const MANY_ITEMS: usize = 20_000;
 
 /// A published protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -21,6 +24,9 @@ pub(crate) enum Protocol {
     DigineticaPeriods,
     /// Each user's last item is the test (SASRec, Kang & McAuley, ICDM 2018).
     Beauty,
+    /// Sessions with times: tested on the last day's, or on the test file of a split folder (session-rec,
+    /// Ludewig & Jannach, UMUAI 2018).
+    Rsc15,
     /// People who never entered training: shipped and personal model, click by click, on users' histories.
     NewShoppers,
     /// A tenth of the items is held out of training and placed by attributes, on users' histories.
@@ -81,7 +87,14 @@ impl BenchmarkArgs {
                 if !data.join("dataset.json").exists() {
                     let input = input.clone().unwrap_or_default();
                     let item_attributes = attributes_beside(&input);
-                    let options = PrepareOptions { item_attributes, ..PrepareOptions::new(&input, &data) };
+                    let mut options =
+                        PrepareOptions { item_attributes, ..PrepareOptions::new(&input, &data) };
+                    if self.protocol == Protocol::Rsc15 {
+                        // The tests are to be those of the publication.
+                        options.layout = Some(Layout::Rsc15);
+                        options.no_filter("robots,duplicates,bounces,floods")?;
+                        options.last_days = (!input.is_dir()).then_some(1);
+                    }
                     prepare::run(&options, progress)?;
                 }
                 data
@@ -89,7 +102,7 @@ impl BenchmarkArgs {
         };
         let mut train = TrainOptions::default();
         let histories = match self.protocol {
-            Protocol::DigineticaPeriods => false,
+            Protocol::DigineticaPeriods | Protocol::Rsc15 => false,
             Protocol::StudentSize => Dataset::info(&data)?.periods.len() < 2,
             _ => true,
         };
@@ -105,8 +118,8 @@ impl BenchmarkArgs {
         train.passes = self.passes.unwrap_or(train.passes);
         train.dropout = self.dropout.unwrap_or(train.dropout);
         let mut distil = DistillOptions { seed: train.seed, meta: self.meta, ..Default::default() };
-        if !histories {
-            // A thirtieth of the teacher is the aim.
+        if !histories && Dataset::info(&data)?.items > MANY_ITEMS {
+            // A thirtieth of the teacher is the aim; in smaller catalogues the codes hardly weigh.
             distil.subspaces = 12;
         }
         if self.quick {
@@ -116,6 +129,11 @@ impl BenchmarkArgs {
         let out = &self.out;
         match self.protocol {
             Protocol::DigineticaPeriods => self.periods(data, train, distil, progress),
+            Protocol::Rsc15 => {
+                // One training, so a share of it has to do for the reranker.
+                train.validation = 0.1;
+                self.periods(data, train, distil, progress)
+            }
             Protocol::Beauty => {
                 let done = leave_one_out::run(&data, out, &train, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
@@ -149,7 +167,11 @@ impl BenchmarkArgs {
     ) -> Result<(serde_json::Value, String)> {
         let mut strategies = self.strategies.clone();
         if strategies.is_empty() {
-            strategies = Strategy::ALL.to_vec();
+            strategies = match self.protocol {
+                // With one training there is nothing to update.
+                Protocol::Rsc15 => vec![Strategy::Combined],
+                _ => Strategy::ALL.to_vec(),
+            };
             // What the others are compared with comes first.
             strategies.sort_by_key(|&s| s != Strategy::Combined);
         }
@@ -162,8 +184,11 @@ impl BenchmarkArgs {
             last = Dataset::info(&data)?.periods.get(2).map(|p| p.period);
             stride = 4;
         }
-        let joint =
-            self.joint.clone().unwrap_or_else(|| if self.quick { vec![2] } else { vec![4, 8, 12, 16] });
+        let joint = self.joint.clone().unwrap_or_else(|| match self.protocol {
+            Protocol::Rsc15 => vec![],
+            _ if self.quick => vec![2],
+            _ => vec![4, 8, 12, 16],
+        });
         let last_period = Dataset::info(&data)?.periods.last().map_or(0, |p| p.period);
         let students = self.student.clone().unwrap_or_else(|| vec![last.unwrap_or(last_period)]);
         let one = seeds[..seeds.len().min(1)].to_vec();

@@ -6,6 +6,7 @@ mod baselines;
 pub mod benchmark;
 pub mod corpus;
 pub mod dataset;
+pub mod device;
 pub mod evaluate;
 pub mod export;
 pub mod files;

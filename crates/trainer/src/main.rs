@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Parser, Subcommand};
 use onshelf_trainer::corpus::{Corpus, CorpusOptions};
 use onshelf_trainer::dataset::Dataset;
+use onshelf_trainer::device::{self, DeviceChoice};
 use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
@@ -30,6 +31,9 @@ struct Cli {
     /// Print progress and results as JSON lines instead of bars and tables.
     #[arg(long, global = true)]
     json: bool,
+    /// What trains: flex (processors), wgpu or cuda (each in builds with that feature).
+    #[arg(long, global = true, default_value_t)]
+    device: DeviceChoice,
     #[command(subcommand)]
     command: Command,
 }
@@ -287,6 +291,7 @@ fn print(json: bool, value: &impl serde::Serialize, text: &str) -> Result<()> {
 }
 
 fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
+    device::choose(cli.device)?;
     match &cli.command {
         Command::Prepare(args) => {
             let options: PrepareOptions = args.options()?;

@@ -48,6 +48,9 @@ pub(crate) struct PrepareArgs {
     /// Days of a period, from the first click.
     #[arg(long)]
     period_days: Option<u32>,
+    /// Two periods: sessions that begin in the last so many days, and those before.
+    #[arg(long, conflicts_with = "period_days")]
+    last_days: Option<u32>,
     /// Drop sessions of fewer clicks.
     #[arg(long)]
     min_session: Option<usize>,
@@ -83,6 +86,7 @@ impl PrepareArgs {
         options.inactivity_minutes = self.inactivity_minutes;
         options.user_history = self.user_history;
         options.period_days = self.period_days;
+        options.last_days = self.last_days;
         options.min_session = self.min_session;
         options.min_item_count = self.min_item_count;
         options.memory = usize::try_from(self.memory << 20)?;

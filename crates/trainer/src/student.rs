@@ -24,6 +24,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::files::{read_checked, read_versioned, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::teacher;
@@ -173,7 +174,7 @@ impl ReadyStudent {
     /// Where they cannot be read, or one is missing or misshapen.
     pub fn new(file: &[u8], shape: &StudentShape) -> Result<Self> {
         let weights = Weights::from_safetensors(file)?;
-        let device = Device::flex();
+        let device = device();
         let codes = weights.bytes.get("items.codes").context("a student without item codes")?;
         let width = shape.dim / shape.subspaces;
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();

@@ -20,7 +20,6 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::{StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::training::{
     Blend, Fit, FloatItems, Network, Reranker, Stepper, Teacher, TrainSet, batches,
 };
@@ -30,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, CorpusOptions, part_of};
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::evaluate::measure;
 use crate::files::{read_versioned, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
@@ -245,7 +245,7 @@ impl TeacherState {
     /// # Errors
     /// Where tensors are missing or misshapen.
     pub fn ready(&self, corpus: &Corpus) -> Result<Teacher> {
-        let network = Network::new(&self.weights, &self.info.shape, corpus.items, &Device::flex())?;
+        let network = Network::new(&self.weights, &self.info.shape, corpus.items, &device())?;
         let items = float_items(&self.weights, self.info.shape.dim)?;
         let mut teacher = Teacher::new(network, items, &corpus.train.log);
         teacher.blend = Blend { network: self.info.blend_network, sharpness: self.info.blend_sharpness };
@@ -367,7 +367,7 @@ pub(crate) fn fit_reranker(
     progress.start("fit the reranker", Some(2));
     let examples = teacher.examples(&work)?;
     progress.advance(1);
-    let (reranker, fit) = Reranker::fit(teacher.reranker.as_ref(), &examples, &Device::flex(), rng)?;
+    let (reranker, fit) = Reranker::fit(teacher.reranker.as_ref(), &examples, &device(), rng)?;
     progress.advance(1);
     teacher.reranker = reranker;
     progress.finish(&format!(

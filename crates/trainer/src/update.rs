@@ -24,7 +24,6 @@ use clap::ValueEnum;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::training::{
     Anchor, Candidates, Fit, FloatItems, Importance, Network, SoftTargets, Stepper, TrainSet, batches,
 };
@@ -35,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::corpus::{Corpus, append_sessions, part_of};
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::newcomers;
 use crate::progress::Progress;
 use crate::teacher::{
@@ -316,7 +316,7 @@ struct Judge<'a> {
 impl Judge<'_> {
     /// On the new period, and on earlier ones among the items known then.
     fn marks(&self, weights: &Weights, shape: &StudentShape) -> Result<[Summary; 2]> {
-        let network = Network::new(weights, shape, self.now.items, &Device::flex())?;
+        let network = Network::new(weights, shape, self.now.items, &device())?;
         let items = float_items(weights, shape.dim)?;
         let newest =
             validate_network(&network, &items, &self.now.counts, &self.now.validation, self.max_len)?;
@@ -361,7 +361,7 @@ fn learn(
         rates.dropout = 0.0;
     }
     let mut items = float_items(&state.weights, shape.dim)?;
-    let mut stepper = Stepper::new(encoder_part(&state.weights), shape.clone(), &Device::flex());
+    let mut stepper = Stepper::new(encoder_part(&state.weights), shape.clone(), &device());
     if let Some(moments) = &state.moments {
         // Fresh moments would give every row a first step of full size, whatever its gradient.
         let mut saved = state.weights.clone();
@@ -428,7 +428,7 @@ fn older(all: &TrainSet, new: &Range<usize>, share: f64, rng: &mut ChaCha8Rng) -
 fn told(state: &TeacherState, now: &Corpus, set: &TrainSet, rng: &mut ChaCha8Rng) -> Result<SoftTargets> {
     let mut out = SoftTargets::new(TOLD, set.log.clicks());
     let shape = &state.info.shape;
-    let network = Network::new(&state.weights, shape, now.items, &Device::flex())?;
+    let network = Network::new(&state.weights, shape, now.items, &device())?;
     let items = float_items(&state.weights, shape.dim)?;
     for batch in batches(set, shape.max_len, 256, rng, |_| true) {
         let mut chances = network.scores(&batch, &items)?;

@@ -121,6 +121,9 @@ pub(super) fn run(work: &Work<'_>, results: &mut Results, strategy: Strategy, se
         if whole {
             distil(work, results, &state, seed, period)?;
         }
+        if tested.last() == Some(&period) {
+            break;
+        }
         let (next, told) = learn(work, &state, strategy, seed, period)?;
         next.save(&folder)?;
         crate::files::write_json(&folder.join("update.json"), &told)?;

@@ -7,7 +7,6 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, rank_of};
 use onshelf_core::rank::top_k;
-use onshelf_model::Device;
 use onshelf_model::training::{Batch, Network, TrainSet, exact_batches};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::new_shoppers::{Shipped, split};
 use crate::attributes::place_unclicked;
 use crate::baselines::Baseline;
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::evaluate::simple;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
@@ -163,7 +163,7 @@ pub fn run(
         "nothing is known about the items: prepare the data set with their attributes (--items or --item-attributes)"
     );
     let weights = Network::weights(&loaded.weights, &table.vectors, &table.biases);
-    let network = Network::new(&weights, &loaded.info.shape, items, &Device::flex())?;
+    let network = Network::new(&weights, &loaded.info.shape, items, &device())?;
     let student = ReadyStudent::new(&shipped.file, &shipped.about.shape)?;
     let reachable: Vec<bool> = (1..=items as u32).map(|i| shipped.catalogue.is_trained(i)).collect();
     let only_reachable = |mut scores: Vec<f32>| {

@@ -6,7 +6,6 @@ use std::path::Path;
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, rank_of};
 use onshelf_core::neighbour::{SessionLog, VsknnScratch};
-use onshelf_model::Device;
 use onshelf_model::training::{Batch, Network, Reranker, Teacher, TrainSet, exact_batches};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -16,6 +15,7 @@ use serde::Serialize;
 use crate::baselines::Baseline;
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
 use crate::teacher::{self, TrainOptions, dataset_hash, float_items};
@@ -188,7 +188,7 @@ pub fn run(
 
     let corpus = Corpus::of(past, items);
     let state = teacher::fit(&data, &corpus, train, dataset_hash(data_dir)?, None, progress)?;
-    let device = Device::flex();
+    let device = device();
     let ready = |log: &SessionLog| -> Result<Teacher> {
         let network = Network::new(&state.weights, &state.info.shape, items, &device)?;
         Ok(Teacher::new(network, float_items(&state.weights, train.dim)?, log))

@@ -41,16 +41,29 @@ pub(super) struct Arranged {
 struct Periods {
     /// The first click of all.
     first_ms: i64,
-    /// How long a period is; `None` leaves those of the source.
-    length_ms: Option<i64>,
+    /// The last click of all.
+    last_ms: i64,
+    cut: Cut,
+}
+
+/// Where a period ends.
+#[derive(Clone, Copy)]
+enum Cut {
+    /// Where the source says.
+    Source,
+    /// After so many milliseconds.
+    Every(i64),
+    /// Once: so many milliseconds before the end.
+    Last(i64),
 }
 
 impl Periods {
     fn of(self, click: &Placed) -> Result<u32> {
-        match self.length_ms {
-            Some(length) => Ok(u32::try_from((click.first_time - self.first_ms) / length)?),
-            None => Ok(click.period),
-        }
+        Ok(match self.cut {
+            Cut::Every(length) => u32::try_from((click.first_time - self.first_ms) / length)?,
+            Cut::Last(length) => u32::from(click.first_time > self.last_ms - length),
+            Cut::Source => click.period,
+        })
     }
 }
 
@@ -79,7 +92,7 @@ pub(super) fn arrange(
     let limits =
         Limits::find(&collected.log, &making, collected.items.len(), options.min_item_count, min_session)?;
 
-    let (mut sessions, mut clicks, mut first_ms) = (0, 0, i64::MAX);
+    let (mut sessions, mut clicks, mut first_ms, mut last_ms) = (0, 0, i64::MAX, i64::MIN);
     let (mut rare, mut short) = (0, 0);
     let mut dropped = making.each(&collected.log, |session| {
         let below = limits.apply(session);
@@ -91,6 +104,7 @@ pub(super) fn arrange(
         sessions += 1;
         clicks += session.len();
         first_ms = first_ms.min(first.time);
+        last_ms = last_ms.max(session.last().map_or(i64::MIN, |last| last.time));
         session.iter().try_for_each(|event| {
             sorter.push(Placed {
                 period: event.period,
@@ -107,9 +121,9 @@ pub(super) fn arrange(
     dropped.count("short_session", short);
     let (filtered, robots) = (dropped.clicks, dropped.robots);
     ensure!(clicks > 0, "no click is left: all were filtered ({})", super::report::list(&filtered));
-    let (length_ms, note) = period_length(source, options)?;
+    let (cut, note) = cut(source, options)?;
     notes.push(note);
-    let periods = Periods { first_ms, length_ms };
+    let periods = Periods { first_ms, last_ms, cut };
     let placed = sorter.finish()?;
     Ok(Arranged { placed, periods, sessions, clicks, filtered, robots, not_applicable, rules, notes })
 }
@@ -147,21 +161,32 @@ fn applied_rules(asked: &Rules, not_applicable: &BTreeMap<&str, &str>) -> Rules 
     }
 }
 
-/// The length of a period in milliseconds; the text says how sessions get theirs.
-fn period_length(source: &Source, options: &PrepareOptions) -> Result<(Option<i64>, String)> {
-    let Some(days) = options.period_days else {
+/// Where periods end; the text says how sessions get theirs.
+fn cut(source: &Source, options: &PrepareOptions) -> Result<(Cut, String)> {
+    let (name, Some(days)) = (match options.last_days {
+        Some(days) => ("--last-days", Some(days)),
+        None => ("--period-days", options.period_days),
+    }) else {
         let note = if source.has_periods {
             "periods are those of the source; a session id that comes again in a later period is \
              another session"
         } else {
             "everything is period 0"
         };
-        return Ok((None, note.to_owned()));
+        return Ok((Cut::Source, note.to_owned()));
     };
-    ensure!(source.has_times, "--period-days needs times, which the source has not");
-    ensure!(days > 0, "a period has at least one day");
-    let note = format!("a period is {days} days from the first click; a session belongs where it begins");
-    Ok((Some(i64::from(days) * DAY_MS), note))
+    ensure!(source.has_times, "{name} needs times, which the source has not");
+    ensure!(days > 0, "{name} needs one day or more");
+    let length = i64::from(days) * DAY_MS;
+    Ok(if options.last_days.is_some() {
+        (
+            Cut::Last(length),
+            format!("period 1 is of the sessions that begin in the last {days} days, period 0 of all before"),
+        )
+    } else {
+        let note = format!("a period is {days} days from the first click; a session belongs where it begins");
+        (Cut::Every(length), note)
+    })
 }
 
 impl Arranged {

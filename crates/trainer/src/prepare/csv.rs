@@ -8,6 +8,7 @@ use csv::{ByteRecord, Reader, ReaderBuilder};
 use super::collect::{BadRow, Row, RowTime};
 use super::columns::{Agreed, ColumnMap, LogColumns};
 use super::input::LogFile;
+use super::layout::{plain, split_of};
 use super::{Layout, PrepareOptions, Reading, Source, recbole};
 use crate::progress::Progress;
 
@@ -123,8 +124,14 @@ pub(super) fn read(layout: Layout, mut reading: Reading<'_>) -> Result<Source> {
         _ => options.columns.clone(),
     };
     let mut agreed = Agreed::default();
+    let mut split = false;
     for file in reading.files {
         reading.begin(file);
+        if let (Layout::Rsc15, Some(part)) = (layout, split_of(plain(file.base()))) {
+            // A file by itself is a log like any other.
+            split = reading.files.len() > 1;
+            reading.collector.period(if split { part } else { 0 });
+        }
         let mut table = Table::open(file, &dialect, reading.progress)?;
         if layout == Layout::RecBole {
             recbole::check(&table.header, file)?;
@@ -134,7 +141,7 @@ pub(super) fn read(layout: Layout, mut reading: Reading<'_>) -> Result<Source> {
             reading.row(line, row(record, &columns).ok_or(BadRow::TooFewColumns))?;
         }
     }
-    agreed.source(layout)
+    Ok(Source { has_periods: split, ..agreed.source(layout)? })
 }
 
 /// The fields of a record; `None` when it has too few.

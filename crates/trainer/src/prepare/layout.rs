@@ -23,6 +23,7 @@ pub enum Layout {
     /// `sequences`: a line per user, `user item item …` in time order, as S3-Rec's Amazon sets.
     Sequences,
     /// `rsc15`: `SessionId`, `ItemId`, `Time` (Unix seconds) between tabs, as session-rec's sets.
+    /// Of a folder with `…_train_full.txt` and `…_test.txt`, those are periods 0 and 1.
     Rsc15,
 }
 
@@ -67,6 +68,9 @@ impl Layout {
         }
         let mut files = if self == Self::Parquet { input.files_below()? } else { input.files()? };
         files.retain(|file| self.takes_file(file));
+        if self == Self::Rsc15 && files.iter().any(|file| split_of(plain(file.base())).is_some()) {
+            return both_parts(input, files);
+        }
         // Stable, and the names are in order already.
         files.sort_by_key(|file| period_of(plain(file.base())));
         ensure!(!files.is_empty(), "{input} has no file of layout {self}");
@@ -109,6 +113,29 @@ pub(super) fn period_of(name: &str) -> Option<u32> {
     name.strip_prefix("period_")?.strip_suffix(".txt")?.parse().ok()
 }
 
+/// The period of a part of a split data set, as session-rec names them; its `train_tr` and
+/// `train_valid` are both in `train_full`.
+pub(super) fn split_of(name: &str) -> Option<u32> {
+    match name.strip_suffix(".txt")? {
+        stem if stem.ends_with("train_full") => Some(0),
+        stem if stem.ends_with("test") => Some(1),
+        _ => None,
+    }
+}
+
+/// The training part and the test part of a folder, in this order.
+fn both_parts(input: &Input, files: Vec<LogFile>) -> Result<Vec<LogFile>> {
+    let mut parts: Vec<(u32, LogFile)> =
+        files.into_iter().filter_map(|file| Some((split_of(plain(file.base()))?, file))).collect();
+    parts.sort_by_key(|part| part.0);
+    ensure!(
+        parts.iter().map(|part| part.0).eq([0, 1]),
+        "{input} needs one file …_train_full.txt and one …_test.txt; it has {}",
+        parts.iter().map(|part| part.1.base()).collect::<Vec<_>>().join(", ")
+    );
+    Ok(parts.into_iter().map(|part| part.1).collect())
+}
+
 /// A file name without `.gz`.
 pub(super) fn plain(name: &str) -> &str {
     name.strip_suffix(".gz").unwrap_or(name)
@@ -127,7 +154,10 @@ pub(super) fn name_of(path: &Path) -> String {
 pub(super) fn detect(input: &Input) -> Result<Layout> {
     if input.is_folder() {
         let files = input.files()?;
-        // A text file of unknown content is no hint, so the two `.txt` layouts are not tried.
+        // A text file of any other name is no hint, so the two `.txt` layouts are not tried.
+        if files.iter().any(|file| split_of(plain(file.base())) == Some(0)) {
+            return Ok(Layout::Rsc15);
+        }
         let tried = [Layout::Periods, Layout::RecBole, Layout::Parquet, Layout::Csv];
         let found = tried.into_iter().find(|layout| files.iter().any(|file| layout.takes_file(file)));
         return match found {

@@ -91,6 +91,9 @@ pub struct PrepareOptions {
     /// Length of a period in days, counted from the first click; `None` keeps the periods of the
     /// layout, or makes everything period 0.
     pub period_days: Option<u32>,
+    /// Sessions that begin in the last so many days are period 1, all others period 0; `None` is as
+    /// with [`Self::period_days`], which excludes this.
+    pub last_days: Option<u32>,
     /// Sessions of fewer clicks are dropped. `None` is 2 for logs, since one click has no next
     /// one to learn from, and 1 for [`Layout::Periods`] and [`Layout::Sequences`], which somebody
     /// prepared already.
@@ -125,6 +128,7 @@ impl PrepareOptions {
             item_columns: ColumnMap::default(),
             item_attributes: None,
             period_days: None,
+            last_days: None,
             min_session: None,
             min_item_count: 1,
             inactivity_minutes: 30,

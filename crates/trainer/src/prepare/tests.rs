@@ -222,6 +222,44 @@ fn periods_of_days_are_counted_from_the_first_click() {
 }
 
 #[test]
+fn the_last_days_are_a_period_of_their_own() {
+    let day = 86_400;
+    let log = format!(
+        "SessionId\tItemId\tTime\nold\t5\t1\nold\t6\t{}\nlong\t1\t{}\nlong\t2\t{}\nnew\t9\t{}\nnew\t1\t{}\n",
+        60,
+        3 * day,
+        3 * day + 60,
+        3 * day + 61,
+        4 * day + 60,
+    );
+    let folder = input("log.txt", log);
+    let mut options = options(&folder, "log.txt");
+    options.last_days = Some(1);
+    let (_, data) = prepare(&options);
+    assert_eq!(sessions(&data), [["5", "6"], ["1", "2"], ["9", "1"]]);
+    assert_eq!([0, 1, 2].map(|s| data.sessions.period(s)), [0, 0, 1]);
+}
+
+#[test]
+fn a_split_folder_gives_two_periods() {
+    let header = "SessionId\tItemId\tTime\n";
+    let folder = input("clicks_train_full.txt", format!("{header}1\t7\t10.5\n1\t8\t11\n"));
+    for (name, rows) in [("clicks_train_tr", "1\t7\t10.5\n"), ("clicks_test", "1\t8\t90\n1\t7\t99\n")] {
+        fs::write(folder.path().join(format!("{name}.txt")), format!("{header}{rows}")).unwrap();
+    }
+    // Session 1 of the test part is not that of the training part.
+    let options = PrepareOptions::new(folder.path(), folder.path().join("out"));
+    let (report, data) = prepare(&options);
+    assert_eq!(sessions(&data), [["7", "8"], ["8", "7"]]);
+    assert_eq!([0, 1].map(|s| data.sessions.period(s)), [0, 1]);
+    assert_eq!((report.rows, data.origin.layout.as_str()), (4, "rsc15"));
+
+    fs::remove_file(folder.path().join("clicks_test.txt")).unwrap();
+    let error = run(&options, &crate::progress::Silent).unwrap_err().to_string();
+    assert!(error.contains("_test.txt; it has clicks_train_full.txt"), "{error}");
+}
+
+#[test]
 fn recbole_files_bring_their_items() {
     let folder = input(
         "shop.inter",

@@ -14,7 +14,6 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::student::{Adapter, Student};
 use onshelf_model::training::{
     Candidates, CodedItems, FloatItems, ItemSource, Network, SoftTargets, Stepper, Teacher, TrainSet, batches,
@@ -27,6 +26,7 @@ use super::quantise::quantise;
 use super::{ReadyStudent, meta, packing};
 use crate::attributes::place_unclicked;
 use crate::corpus::{Corpus, append_sessions, part_of};
+use crate::device::device;
 use crate::evaluate::measure;
 use crate::progress::Progress;
 use crate::stop;
@@ -194,7 +194,7 @@ pub fn fit_all(
         positions: options.positions,
         max_len,
     };
-    let device = Device::flex();
+    let device = device();
     let mut stepper = Stepper::new(encoder_part(source.weights), source.shape.clone(), &device);
 
     let mut items = float_items(source.weights, source.shape.dim)?;

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::version::{StudentShape, sha256_hex};
-use onshelf_model::Device;
 use onshelf_model::encoder;
 use onshelf_model::training::{Candidates, FloatItems, Network, Stepper, Teacher};
 use rand::SeedableRng;
@@ -19,6 +18,7 @@ use super::{
 };
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
+use crate::device::device;
 use crate::files::{read_json, read_weights, write_atomic, write_json};
 use crate::progress::Progress;
 
@@ -74,7 +74,7 @@ pub(crate) fn fit(
     progress: &dyn Progress,
 ) -> Result<TeacherState> {
     let shape = shape(options, data.sessions.has_times());
-    let device = Device::flex();
+    let device = device();
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let mut stepper = Stepper::new(encoder::init(&shape, &mut rng), shape.clone(), &device);
     let mut items = FloatItems::new(corpus.items, options.dim, &mut rng);
@@ -196,7 +196,7 @@ fn finish(
     let (started, cpu) = (std::time::Instant::now(), cpu_time::ProcessTime::now());
     let weights = Network::weights(&stepper.weights, &items.vectors, &items.biases);
     let moments = Some(super::moments(&stepper, &items));
-    let network = Network::new(&weights, &shape, corpus.items, &Device::flex())?;
+    let network = Network::new(&weights, &shape, corpus.items, &device())?;
     let validation_network =
         validate_network(&network, &items, &corpus.counts, &corpus.validation, options.max_len)?;
     let mut teacher = Teacher::new(network, items, &corpus.train.log);

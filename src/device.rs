@@ -1,6 +1,8 @@
 //! The one device of this module.
 
+#[cfg(feature = "webgpu")]
 use onshelf_model::Device;
+use onshelf_model::student::Compute;
 #[cfg(feature = "webgpu")]
 use wasm_bindgen::JsCast;
 use wasm_bindgen::JsValue;
@@ -17,25 +19,22 @@ pub(crate) const KIND: &str = "cpu";
 #[cfg(feature = "webgpu")]
 pub(crate) const KIND: &str = "webgpu";
 
-/// Whether the device is a graphics processor.
-pub(crate) const GPU: bool = cfg!(feature = "webgpu");
-
 /// Opens the device.
 #[cfg(not(feature = "webgpu"))]
-pub(crate) async fn open() -> Result<(Device, Option<JsAdapter>), Failure> {
-    Ok((Device::flex(), None))
+pub(crate) async fn open() -> Result<(Compute, Option<JsAdapter>), Failure> {
+    Ok((Compute::Cpu, None))
 }
 
 /// Opens the device. Once a module: a second device of one instance is refused by Burn, so the
 /// page makes a new worker instead.
 #[cfg(feature = "webgpu")]
-pub(crate) async fn open() -> Result<(Device, Option<JsAdapter>), Failure> {
+pub(crate) async fn open() -> Result<(Compute, Option<JsAdapter>), Failure> {
     let adapter = adapter().await?;
     let device = Device::wgpu_options()
         .init_async()
         .await
         .map_err(|e| Failure::new(Code::DeviceUnavailable, format!("WebGPU: {e}")))?;
-    Ok((device, Some(adapter)))
+    Ok((Compute::Burn(device), Some(adapter)))
 }
 
 /// Asks the browser which adapter it would give.

@@ -4,8 +4,8 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::EventKind;
 use onshelf_core::version::{MANIFEST_LIMIT, Manifest, Role};
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::shopper::{Shopper, Tracked};
+use onshelf_model::student::Compute;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{
@@ -22,7 +22,7 @@ const LEARNED: usize = 8;
 /// overlap: the worker keeps one queue.
 #[wasm_bindgen]
 pub struct Engine {
-    device: Device,
+    compute: Compute,
     adapter: Option<JsAdapter>,
     shopper: Option<Shopper>,
     shelves: u32,
@@ -37,8 +37,8 @@ impl Engine {
     /// # Errors
     /// `DEVICE_UNAVAILABLE`.
     pub async fn create() -> Result<Engine, JsValue> {
-        let (device, adapter) = device::open().await?;
-        Ok(Engine { device, adapter, shopper: None, shelves: 0 })
+        let (compute, adapter) = device::open().await?;
+        Ok(Engine { compute, adapter, shopper: None, shelves: 0 })
     }
 
     /// `"cpu"` or `"webgpu"`.
@@ -92,16 +92,9 @@ impl Engine {
         let weights = Weights::from_safetensors(&contents[0]).map_err(Failure::from)?;
         let catalogue = Catalogue::from_json(&contents[1]).map_err(Failure::from)?;
         let seed = js_sys::Math::random().to_bits();
-        let shopper = Shopper::new(
-            verified.version,
-            verified.manifest,
-            catalogue,
-            &weights,
-            &self.device,
-            device::GPU,
-            seed,
-        )
-        .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
+        let shopper =
+            Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.compute, seed)
+                .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
         report("device", 1, 1);
         let facts = facts(&shopper);
         self.shopper = Some(shopper);

@@ -7,8 +7,9 @@ use onshelf_core::event::EventKind;
 use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape};
 use onshelf_core::weights::{Tensor, Weights};
+use onshelf_model::ModelError;
 use onshelf_model::shopper::{Request, Shopper, Tracked};
-use onshelf_model::{Device, ModelError};
+use onshelf_model::student::Compute;
 use pollster::block_on;
 
 use crate::random::{Numbers, encoder_weights};
@@ -87,7 +88,7 @@ pub(crate) fn numbered(items: usize) -> Catalogue {
 
 pub(crate) fn load(version: &str, catalogue: Catalogue, weights: &Weights) -> Result<Shopper, ModelError> {
     let manifest = manifest(catalogue.len());
-    Shopper::new(version.into(), manifest, catalogue, weights, &Device::flex(), false, 7)
+    Shopper::new(version.into(), manifest, catalogue, weights, &Compute::Cpu, 7)
 }
 
 pub(crate) fn shopper() -> Shopper {

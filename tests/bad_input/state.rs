@@ -1,8 +1,9 @@
 //! Saved state that is newer, damaged, or another model's.
 
 use onshelf_core::weights::{Tensor, Weights};
+use onshelf_model::ModelError;
 use onshelf_model::shopper::{Restored, SESSION_LIMIT, Shopper, Tracked};
-use onshelf_model::{Device, ModelError};
+use onshelf_model::student::Compute;
 use pollster::block_on;
 
 use crate::shop::*;
@@ -130,8 +131,7 @@ fn another_models_shape_does_not_stop_the_session() {
     weights.floats.insert("adapter.up".into(), Tensor::zeros(&[4, 8]));
     let mut manifest = manifest(ITEMS);
     manifest.student.adapter_rank = 4;
-    let mut s =
-        Shopper::new("v2".into(), manifest, numbered(ITEMS), &weights, &Device::flex(), false, 7).unwrap();
+    let mut s = Shopper::new("v2".into(), manifest, numbered(ITEMS), &weights, &Compute::Cpu, 7).unwrap();
     assert_eq!(s.import_state(&state), Ok(Restored::SessionOnly));
     assert_eq!(s.clicks().len(), 4);
 }

@@ -7,8 +7,8 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::EventKind;
 use onshelf_core::version::{Manifest, Role};
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::shopper::{Request, Restored, Shopper, Tracked};
+use onshelf_model::student::Compute;
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::replay::{self, Replay};
 use onshelf_trainer::{student, teacher};
@@ -28,7 +28,7 @@ fn load(built: &Built) -> Shopper {
     };
     let weights = Weights::from_safetensors(&fetch(Role::Weights)).unwrap();
     let catalogue = Catalogue::from_json(&fetch(Role::Catalogue)).unwrap();
-    Shopper::new(verified.version, verified.manifest, catalogue, &weights, &Device::flex(), false, 3).unwrap()
+    Shopper::new(verified.version, verified.manifest, catalogue, &weights, &Compute::Cpu, 3).unwrap()
 }
 
 fn replays(built: &Built, name: &str, count: usize) -> Vec<Replay> {

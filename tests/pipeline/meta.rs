@@ -2,9 +2,8 @@
 
 use onshelf_core::version::FineTuneConfig;
 use onshelf_core::weights::Weights;
-use onshelf_model::Device;
 use onshelf_model::personal::{Lesson, Personal};
-use onshelf_model::student::{SessionInput, Student};
+use onshelf_model::student::{Compute, SessionInput, Student};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::progress::Silent;
 use onshelf_trainer::student::{self, DistillOptions};
@@ -16,7 +15,7 @@ use crate::built::{built, distill_options};
 fn measured(dir: &std::path::Path, data: &Dataset) -> (Weights, [f64; 2]) {
     let found = student::load(dir).unwrap();
     let weights = Weights::from_safetensors(&found.file).unwrap();
-    let student = Student::new(&weights, &found.info.student, &Device::flex(), false).unwrap();
+    let student = Student::new(&weights, &found.info.student, &Compute::Cpu).unwrap();
     let config = FineTuneConfig { learning_rate: 0.003, memory: 1.0, ..FineTuneConfig::tuned() };
     let (mut sums, mut sessions) = ([0.0; 2], 0.0);
     for s in 0..data.sessions.len() {

@@ -12,10 +12,12 @@ pub mod error;
 pub mod personal;
 pub mod quantise;
 pub mod shopper;
+mod slices;
 pub mod student;
 #[cfg(feature = "training")]
 pub mod training;
 
+#[cfg(feature = "burn")]
 pub use burn::tensor::Device;
 #[cfg(feature = "wgpu")]
 pub use burn::tensor::DeviceKind;

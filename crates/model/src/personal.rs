@@ -8,7 +8,10 @@
 //! The guard is prequential (Dawid 1984): every click is predicted by the shipped student and by
 //! the personal one **before** it is learned from, and the shelf follows whichever is ahead.
 
-use burn::tensor::{Tensor, TensorData, activation};
+mod gradient;
+#[cfg(feature = "burn")]
+mod graph;
+
 use onshelf_core::version::FineTuneConfig;
 use onshelf_core::weights::{self, Weights};
 use rand::{RngExt, SeedableRng};
@@ -17,7 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
 use crate::error::ModelError;
-use crate::student::{Adapter, Student, read};
+use crate::slices::{dot, softmax};
+use crate::student::{Adapter, Student};
 
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
@@ -227,7 +231,7 @@ impl Personal {
         Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
     }
 
-    /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, in one read from the device.
+    /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, one behind the other.
     async fn gradient(
         &self,
         student: &Student,
@@ -235,41 +239,11 @@ impl Personal {
         sample: &Sample,
         proximal: f32,
     ) -> Result<(f64, Vec<f32>), ModelError> {
-        let device = student.device().clone().autodiff();
-        let (dim, rank, rows) = (student.shape().dim, self.adapter.rank(), lesson.rows());
-        let two = |values: &[f32], a: usize, b: usize| {
-            Tensor::<2>::from_data(TensorData::new(values.to_vec(), [a, b]), &device)
-        };
-        let down = two(&self.adapter.down, dim, rank).require_grad();
-        let up = two(&self.adapter.up, rank, dim).require_grad();
-        let taste = two(&self.taste, 1, dim).require_grad();
-        let session = two(&lesson.sessions, rows, dim);
-        let query = session.clone() + session.matmul(down.clone()).matmul(up.clone()) + taste.clone();
-        let norm = ((query.clone() * query.clone()).sum_dim(1) + 1e-6).sqrt();
-        let query = query / norm;
-        let count = sample.offsets.len() / rows;
-        let logits = query.matmul(two(&sample.vectors, count, dim).transpose()) / student.shape().temperature
-            + two(&sample.offsets, rows, count);
-        let chances = activation::log_softmax(logits, 1);
-        let fit = (chances * two(&sample.wanted, rows, count)).sum() * -1.0;
-        let base = student.base();
-        let far = (down.clone() - two(&base.down, dim, rank)).square().sum()
-            + (up.clone() - two(&base.up, rank, dim)).square().sum()
-            + taste.clone().square().sum();
-        let loss = fit.clone() + far * (proximal * 0.5);
-        let grads = loss.backward();
-        let flat = |t: &Tensor<2>| {
-            t.grad(&grads).map(|g| {
-                let n = g.dims().iter().product::<usize>();
-                g.reshape([n])
-            })
-        };
-        let parts: Option<Vec<Tensor<1>>> =
-            [flat(&down), flat(&up), flat(&taste), Some(fit.inner())].into_iter().collect();
-        let parts = parts.ok_or_else(|| ModelError::Device("no gradient came back".into()))?;
-        let mut all = read(Tensor::cat(parts, 0)).await?;
-        let loss = all.pop().unwrap_or(f32::NAN);
-        Ok((f64::from(loss), all))
+        #[cfg(feature = "burn")]
+        if let Some(device) = student.device() {
+            return graph::gradient(self, student, lesson, sample, proximal, device).await;
+        }
+        Ok(gradient::gradient(self, student, lesson, sample, proximal))
     }
 
     /// The state as tensors, to be saved or handed to another device.
@@ -409,14 +383,10 @@ impl Sample {
 fn shipped_chances(student: &Student, session: &[f32], vectors: &[f32], offsets: &[f32]) -> Vec<f32> {
     let query = student.base().apply(session, None);
     let scale = 1.0 / student.shape().temperature;
-    let dot = |v: &[f32]| v.iter().zip(&query).map(|(a, b)| a * b).sum::<f32>();
-    let mut scores: Vec<f32> =
-        vectors.chunks_exact(query.len()).zip(offsets).map(|(v, o)| scale * dot(v) + o).collect();
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    scores.iter_mut().for_each(|s| *s = (*s - top).exp());
-    let sum: f32 = scores.iter().sum();
-    scores.iter_mut().for_each(|s| *s /= sum);
-    scores
+    let candidates = vectors.chunks_exact(query.len()).zip(offsets);
+    let mut chances: Vec<f32> = candidates.map(|(v, o)| scale * dot(v, &query) + o).collect();
+    softmax(&mut chances);
+    chances
 }
 
 /// Negative log-likelihood (nats) of `item` under full scores.

@@ -19,8 +19,7 @@ use crate::affinity::Traits;
 use crate::encoder::gap_bucket;
 use crate::error::ModelError;
 use crate::personal::{Lesson, Personal, Tuned, loss_of};
-use crate::student::{SessionInput, Student};
-use burn::tensor::Device;
+use crate::student::{Compute, Encoded, SessionInput, Student};
 
 pub use explain::{Explanation, Share};
 pub use foretell::Foretold;
@@ -57,8 +56,8 @@ pub struct Shopper {
     personal: Personal,
     /// Clicks of this session that the guard has compared.
     judged: usize,
-    /// Session vectors of the clicks as they are now, `[positions, dim]`.
-    encoded: Option<Vec<f32>>,
+    /// The clicks as the student read them last.
+    encoded: Encoded,
     seed: u64,
     lut: Vec<f32>,
     scores: Vec<f32>,
@@ -71,7 +70,7 @@ impl std::fmt::Debug for Shopper {
 }
 
 impl Shopper {
-    /// Starts with an empty session. `gpu` says whether `device` is one.
+    /// Starts with an empty session.
     ///
     /// # Errors
     /// [`ModelError`] where the weights do not fit the manifest, or catalogue and table disagree.
@@ -80,11 +79,10 @@ impl Shopper {
         manifest: Manifest,
         catalogue: Catalogue,
         weights: &Weights,
-        device: &Device,
-        gpu: bool,
+        compute: &Compute,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let student = Student::new(weights, &manifest.student, device, gpu)?;
+        let student = Student::new(weights, &manifest.student, compute)?;
         let (items, rows) = (catalogue.len(), student.table().items());
         if items != rows || items != manifest.items as usize {
             return Err(ModelError::State(format!(
@@ -106,7 +104,7 @@ impl Shopper {
             seen_ms: None,
             personal,
             judged: 0,
-            encoded: None,
+            encoded: Encoded::default(),
             seed,
             lut: Vec::new(),
             scores: Vec::new(),
@@ -165,7 +163,6 @@ impl Shopper {
         let last = self.seen_ms.replace(now_ms);
         if last.is_some_and(|then| now_ms.saturating_sub(then) > SESSION_GAP_MS) {
             self.clicks.clear();
-            self.encoded = None;
             self.judged = 0;
             self.gate = Gate::new(Rules::default());
         }
@@ -180,7 +177,6 @@ impl Shopper {
             self.judged = self.judged.saturating_sub(1);
         }
         self.clicks.push(click);
-        self.encoded = None;
         Tracked::Accepted
     }
 
@@ -212,11 +208,9 @@ impl Shopper {
 
     /// Session vectors of the clicks as they are now.
     async fn encode(&mut self) -> Result<&[f32], ModelError> {
-        if self.encoded.is_none() {
-            let vectors = self.student.encode(&self.input()).await?;
-            self.encoded = Some(vectors);
-        }
-        Ok(self.encoded.as_deref().unwrap_or_default())
+        let input = self.input();
+        self.student.encode_on(&input, &mut self.encoded).await?;
+        Ok(self.encoded.vectors())
     }
 
     /// The newest session vector; zeros before the first click.
@@ -395,7 +389,7 @@ impl Shopper {
     pub fn erase(&mut self) {
         self.clicks.clear();
         self.seen_ms = None;
-        self.encoded = None;
+        self.encoded = Encoded::default();
         self.judged = 0;
         self.gate = Gate::new(Rules::default());
         self.personal = self.nobody();

@@ -1,15 +1,24 @@
 //! The student: a quantised item table, a small encoder and a low-rank shared adapter.
 //!
-//! `session → encoder (Burn) → session vector → adapter → look-up scores of all items`. On the
-//! CPU scores come from [`ItemTable::score_all`]; on a GPU from one gather and one sum.
+//! `session → encoder → session vector → adapter → look-up scores of all items`. On the CPU the
+//! encoder works on plain slices and scores come from [`ItemTable::score_all`]; on a GPU Burn encodes,
+//! and scores are one gather and one sum.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+#[cfg(feature = "burn")]
+mod device;
+
+#[cfg(feature = "burn")]
+pub(crate) use device::read;
+
+#[cfg(feature = "burn")]
+use burn::tensor::Device;
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights, WeightsError};
 use rand::{Rng, RngExt};
 
-use crate::encoder::{Encoder, REPEAT, SessionBatch, boost_repeats, latest};
+use crate::encoder::plain::{Past, PlainEncoder};
+use crate::encoder::{REPEAT, boost_repeats, latest};
 use crate::error::ModelError;
 
 /// The last clicks of a session, oldest first, as a student reads them.
@@ -38,6 +47,13 @@ impl SessionInput {
         out.kinds.remove(at);
         out.gaps.remove(at);
         out
+    }
+
+    /// Whether this is `other` with or without later clicks.
+    fn begins_with(&self, other: &Self) -> bool {
+        self.items.starts_with(&other.items)
+            && self.kinds.starts_with(&other.kinds)
+            && self.gaps.starts_with(&other.gaps)
     }
 
     /// The last `n` clicks.
@@ -118,48 +134,55 @@ impl Adapter {
     }
 }
 
-/// Where all items are scored.
-enum Scorer {
-    /// In plain memory.
+/// Where a student computes.
+#[derive(Clone, Debug, Default)]
+pub enum Compute {
+    /// On this processor.
+    #[default]
     Cpu,
-    /// On the device.
-    Gpu(Box<GpuTable>),
+    /// On a device of Burn's, with every shape fixed.
+    #[cfg(feature = "burn")]
+    Burn(Device),
 }
 
-/// The item table on a GPU.
-struct GpuTable {
-    /// `[subspaces, 256, dim / subspaces]`
-    centroids: Tensor<3>,
-    /// `[256]`
-    bias: Tensor<1>,
-    /// `[items * (subspaces + 1)]`: where each code's entry is in the flat look-up table.
-    indices: Tensor<1, Int>,
+/// The parameters where they compute.
+enum Parts {
+    Cpu(PlainEncoder),
+    #[cfg(feature = "burn")]
+    Burn(Box<device::OnDevice>),
+}
+
+/// A session with the vectors of its positions, to be gone on with.
+#[derive(Clone, Default)]
+pub struct Encoded {
+    session: SessionInput,
+    past: Past,
+}
+
+impl Encoded {
+    /// Session vectors before the adapter: one of `dim` values for every position of the last `max_len` clicks.
+    #[must_use]
+    pub fn vectors(&self) -> &[f32] {
+        &self.past.vectors
+    }
 }
 
 /// A loaded student on one device.
 pub struct Student {
     shape: StudentShape,
     table: ItemTable,
-    encoder: Encoder,
+    parts: Parts,
     base: Adapter,
     repeat: Vec<f32>,
-    scorer: Scorer,
-    device: Device,
     parameters: usize,
 }
 
 impl Student {
-    /// Reads the tensors of a model version. `gpu` scores on the device rather than in plain
-    /// memory, and keeps every shape fixed.
+    /// Reads the tensors of a model version.
     ///
     /// # Errors
     /// [`ModelError`] naming what is missing, misshapen or not finite.
-    pub fn new(
-        weights: &Weights,
-        shape: &StudentShape,
-        device: &Device,
-        gpu: bool,
-    ) -> Result<Self, ModelError> {
+    pub fn new(weights: &Weights, shape: &StudentShape, compute: &Compute) -> Result<Self, ModelError> {
         let width = shape.dim / shape.subspaces;
         let codes =
             weights.bytes.get("items.codes").ok_or_else(|| WeightsError::Missing("items.codes".into()))?;
@@ -174,15 +197,19 @@ impl Student {
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
-        let scorer = if gpu { upload(&table, device) } else { Scorer::Cpu };
+        let parts = match compute {
+            Compute::Cpu => Parts::Cpu(PlainEncoder::new(weights, shape)?),
+            #[cfg(feature = "burn")]
+            Compute::Burn(device) => {
+                Parts::Burn(Box::new(device::OnDevice::new(weights, shape, &table, device)?))
+            }
+        };
         Ok(Self {
             shape: shape.clone(),
-            encoder: Encoder::new(weights, shape, device, false)?,
             base: Adapter::read(weights, shape.dim, shape.adapter_rank)?,
             repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
             table,
-            scorer,
-            device: device.clone(),
+            parts,
             parameters: weights.parameters(),
         })
     }
@@ -217,10 +244,13 @@ impl Student {
         self.parameters
     }
 
-    /// The device in use.
-    #[must_use]
-    pub fn device(&self) -> &Device {
-        &self.device
+    /// The device in use, where one is.
+    #[cfg(feature = "burn")]
+    pub(crate) fn device(&self) -> Option<&Device> {
+        match &self.parts {
+            Parts::Cpu(_) => None,
+            Parts::Burn(on) => Some(&on.device),
+        }
     }
 
     /// Session vectors before the adapter: one of `dim` values for **every position** of the last
@@ -229,14 +259,41 @@ impl Student {
     /// # Errors
     /// [`ModelError::Device`].
     pub async fn encode(&self, session: &SessionInput) -> Result<Vec<f32>, ModelError> {
+        let mut encoded = Encoded::default();
+        self.encode_on(session, &mut encoded).await?;
+        Ok(encoded.past.vectors)
+    }
+
+    /// The same, going on from what is there: on the CPU one more click costs one more position.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub async fn encode_on(&self, session: &SessionInput, encoded: &mut Encoded) -> Result<(), ModelError> {
         let session = session.last(self.shape.max_len);
-        let clicks = session.items.len();
-        if clicks == 0 {
-            return Ok(Vec::new());
+        if session == encoded.session {
+            return Ok(());
         }
-        let mut all = self.encode_batch(&[session]).await?;
-        all.truncate(clicks * self.shape.dim);
-        Ok(all)
+        match &self.parts {
+            Parts::Cpu(encoder) => {
+                if !session.begins_with(&encoded.session) {
+                    *encoded = Encoded::default();
+                }
+                let mut vector = Vec::with_capacity(self.shape.dim);
+                for at in encoded.session.items.len()..session.items.len() {
+                    vector.clear();
+                    self.table.push_vector(session.items[at], &mut vector);
+                    encoder.push(&mut encoded.past, &vector, session.kinds[at], session.gaps[at]);
+                }
+            }
+            #[cfg(feature = "burn")]
+            Parts::Burn(on) => {
+                let mut all = on.encode(&self.table, &self.shape, std::slice::from_ref(&session)).await?;
+                all.truncate(session.items.len() * self.shape.dim);
+                encoded.past.vectors = all;
+            }
+        }
+        encoded.session = session;
+        Ok(())
     }
 
     /// Last session vectors of many sessions, `[sessions, dim]`; zeros for an empty one.
@@ -244,44 +301,33 @@ impl Student {
     /// # Errors
     /// [`ModelError::Device`].
     pub async fn encode_last(&self, sessions: &[SessionInput]) -> Result<Vec<f32>, ModelError> {
-        let sessions: Vec<SessionInput> = sessions.iter().map(|s| s.last(self.shape.max_len)).collect();
         let dim = self.shape.dim;
-        let all = self.encode_batch(&sessions).await?;
-        let length = all.len() / dim / sessions.len().max(1);
         let mut out = Vec::with_capacity(sessions.len() * dim);
-        for (s, session) in sessions.iter().enumerate() {
-            match session.items.len() {
-                0 => out.resize(out.len() + dim, 0.0),
-                n => out.extend_from_slice(&all[(s * length + n - 1) * dim..(s * length + n) * dim]),
+        match &self.parts {
+            Parts::Cpu(_) => {
+                for session in sessions {
+                    let vectors = self.encode(session).await?;
+                    match vectors.len() {
+                        0 => out.resize(out.len() + dim, 0.0),
+                        n => out.extend_from_slice(&vectors[n - dim..]),
+                    }
+                }
+            }
+            #[cfg(feature = "burn")]
+            Parts::Burn(on) => {
+                let sessions: Vec<SessionInput> =
+                    sessions.iter().map(|s| s.last(self.shape.max_len)).collect();
+                let all = on.encode(&self.table, &self.shape, &sessions).await?;
+                let length = self.shape.max_len;
+                for (s, session) in sessions.iter().enumerate() {
+                    match session.items.len() {
+                        0 => out.resize(out.len() + dim, 0.0),
+                        n => out.extend_from_slice(&all[(s * length + n - 1) * dim..(s * length + n) * dim]),
+                    }
+                }
             }
         }
         Ok(out)
-    }
-
-    async fn encode_batch(&self, sessions: &[SessionInput]) -> Result<Vec<f32>, ModelError> {
-        let longest = sessions.iter().map(|s| s.items.len()).max().unwrap_or(0);
-        // GPU memory is pooled by shape: keep it the same from click to click.
-        let length = match self.scorer {
-            Scorer::Cpu => longest,
-            Scorer::Gpu(_) => self.shape.max_len,
-        };
-        if longest == 0 {
-            return Ok(Vec::new());
-        }
-        let mut batch = SessionBatch { sessions: sessions.len(), length, ..Default::default() };
-        let mut vectors = Vec::with_capacity(sessions.len() * length * self.shape.dim);
-        for session in sessions {
-            let pad = length - session.items.len();
-            session.items.iter().for_each(|&i| self.table.push_vector(i, &mut vectors));
-            vectors.resize(vectors.len() + pad * self.shape.dim, 0.0);
-            batch.kinds.extend_from_slice(&session.kinds);
-            batch.kinds.resize(batch.kinds.len() + pad, 0);
-            batch.gaps.extend_from_slice(&session.gaps);
-            batch.gaps.resize(batch.gaps.len() + pad, 0);
-        }
-        let dims = [sessions.len(), length, self.shape.dim];
-        let x = Tensor::<3>::from_data(TensorData::new(vectors, dims), &self.device);
-        read(self.encoder.forward(x.clone(), x, &batch)).await
     }
 
     /// What is added to `item`'s score after the clicks of `prefix`; 0 for items not among them.
@@ -308,45 +354,12 @@ impl Student {
         scores: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
         let scaled: Vec<f32> = query.iter().map(|x| x / self.shape.temperature).collect();
-        match &self.scorer {
-            Scorer::Cpu => self.table.score_all(&scaled, lut, scores),
-            Scorer::Gpu(gpu) => {
-                let (m, row) = (self.shape.subspaces, self.shape.subspaces + 1);
-                let query = TensorData::new(scaled, [m, self.shape.dim / m, 1]);
-                let query = Tensor::<3>::from_data(query, &self.device);
-                let lut = gpu.centroids.clone().matmul(query).reshape([m * CENTROIDS]);
-                let lut = Tensor::cat(vec![lut, gpu.bias.clone()], 0);
-                let sums = lut.select(0, gpu.indices.clone()).reshape([self.table.items(), row]).sum_dim(1);
-                *scores = read(sums).await?;
-            }
+        match &self.parts {
+            Parts::Cpu(_) => self.table.score_all(&scaled, lut, scores),
+            #[cfg(feature = "burn")]
+            Parts::Burn(on) => *scores = on.score(&self.table, scaled).await?,
         }
         boost_repeats(scores, prefix, &self.repeat);
         Ok(())
     }
-}
-
-fn upload(table: &ItemTable, device: &Device) -> Scorer {
-    let (m, row) = (table.subspaces(), table.subspaces() + 1);
-    let width = table.dim() / m;
-    let indices: Vec<i32> = table
-        .codes()
-        .iter()
-        .enumerate()
-        .map(|(at, &c)| (at % row * CENTROIDS) as i32 + i32::from(c))
-        .collect();
-    let n = indices.len();
-    Scorer::Gpu(Box::new(GpuTable {
-        centroids: Tensor::from_data(
-            TensorData::new(table.centroids().to_vec(), [m, CENTROIDS, width]),
-            device,
-        ),
-        bias: Tensor::from_data(TensorData::new(table.bias().to_vec(), [CENTROIDS]), device),
-        indices: Tensor::from_data(TensorData::new(indices, [n]), device),
-    }))
-}
-
-/// Reads a tensor back without blocking.
-pub(crate) async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, ModelError> {
-    let data = tensor.into_data_async().await.map_err(|e| ModelError::Device(e.to_string()))?;
-    data.try_into_vec_as::<f32>().map_err(|e| ModelError::Device(e.to_string()))
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{SESSION_LIMIT, Shopper};
 use crate::error::ModelError;
 use crate::personal::{Facts, Personal, STATE_FORMAT};
+use crate::student::Encoded;
 
 /// What a restore brought back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl Shopper {
         self.seen_ms = clicks.last().and_then(|c| c.at_ms);
         self.clicks = clicks;
         self.personal = personal;
-        self.encoded = None;
+        self.encoded = Encoded::default();
         Ok(if same { Restored::Everything } else { Restored::SessionOnly })
     }
 }

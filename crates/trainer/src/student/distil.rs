@@ -14,7 +14,7 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::metrics::Summary;
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
-use onshelf_model::student::{Adapter, Student};
+use onshelf_model::student::{Adapter, Compute, Student};
 use onshelf_model::training::{
     Candidates, CodedItems, FloatItems, ItemSource, Network, SoftTargets, Stepper, Teacher, TrainSet, batches,
 };
@@ -220,7 +220,7 @@ pub fn fit_all(
         let (mut file, mut finished) = packed(&stepper, &coded, &adapter, &shape, corpus, &judge)?;
         progress.finish(&format!("student, {} subspaces: {}", shape.subspaces, brief(&finished)));
         if options.meta > 0 {
-            let student = Student::new(&Weights::from_safetensors(&file)?, &shape, &device, false)?;
+            let student = Student::new(&Weights::from_safetensors(&file)?, &shape, &Compute::Cpu)?;
             let decide = halves(&corpus.validation).0;
             let start = meta::start(student, &corpus.train, &decide, options.meta, options.seed, progress)?;
             let [before, after] = start.adapted;

@@ -7,12 +7,12 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::shopper::Shopper;
+use onshelf_model::student::Compute;
 use onshelf_model::training::TrainSet;
 use serde::{Deserialize, Serialize};
 
 use crate::corpus::Corpus;
 use crate::dataset::Dataset;
-use crate::device::device;
 use crate::export::mark_untrained;
 use crate::files::{read_checked, read_json, write_atomic, write_json};
 use crate::progress::Progress;
@@ -129,8 +129,7 @@ impl Shipped {
     /// A device with this student on it.
     pub(super) fn device(&self, version: &str, config: &FineTuneConfig, seed: u64) -> Result<Shopper> {
         let (manifest, catalogue) = (self.manifest(config), self.catalogue.clone());
-        let device = device();
-        Ok(Shopper::new(version.into(), manifest, catalogue, &self.weights, &device, false, seed)?)
+        Ok(Shopper::new(version.into(), manifest, catalogue, &self.weights, &Compute::Cpu, seed)?)
     }
 }
 

@@ -13,8 +13,8 @@ export PATH=$TOOLS/bin:$PATH
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Budgets in bytes of brotli (quality 11): a module with the JavaScript that starts it.
-BUDGET_CPU=450000
-BUDGET_WEBGPU=2000000
+BUDGET_CPU=350000
+BUDGET_WEBGPU=1600000
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 note() { printf '   %s\n' "$*" >&2; }

@@ -80,7 +80,10 @@ pub fn export(
 }
 
 /// Signs and writes a model version; fills in the files and the version before.
-pub(crate) fn publish(
+///
+/// # Errors
+/// Where the key or a file cannot be read or written.
+pub fn publish(
     mut manifest: Manifest,
     weights: &[u8],
     catalogue: &[u8],

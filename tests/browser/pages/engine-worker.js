@@ -5,6 +5,7 @@
 
 let engine;
 let pristine;
+let wasm;
 
 const view = (item_id, event = "view_item") => ({ event, item_id });
 
@@ -13,7 +14,7 @@ const scripts = {
   async load({ kind, manifest, keys, withoutStorage }) {
     if (withoutStorage) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
     const module = await import(`/onshelf/onshelf_${kind}.js`);
-    await module.default({ module_or_path: `/onshelf/onshelf_${kind}_bg.wasm` });
+    wasm = await module.default({ module_or_path: `/onshelf/onshelf_${kind}_bg.wasm` });
     engine = await module.Engine.create();
     const stages = [];
     const facts = await engine.load(manifest, keys, (stage) => stages.push(stage));
@@ -74,6 +75,37 @@ const scripts = {
       await engine.fineTune(steps);
     }
     return out;
+  },
+
+  /**
+   * Sessions of so many clicks on items drawn in turn, a minute apart: how long each click's ranking and
+   * learning took, in milliseconds, for the clicks that a session of two or more had before.
+   */
+  async clickByClick({ items, sessions, length, steps }) {
+    const [ranks, learns] = [[], []];
+    let next = 0;
+    for (let session = 0; session < sessions; session++) {
+      engine.importState(pristine);
+      for (let at = 0; at < length; at++) {
+        const item = items[(next += 7919) % items.length];
+        const now = 1_700_000_000_000 + at * 60_000;
+        const told = engine.track(view(item), now);
+        if (!told.accepted) throw new Error(`click ${at} was left out: ${told.reason}`);
+        const start = performance.now();
+        await engine.recommend({ slot: "bench", count: 20 }, now);
+        const ranked = performance.now();
+        await engine.fineTune(steps);
+        if (at < 2) continue;
+        ranks.push(ranked - start);
+        learns.push(performance.now() - ranked);
+      }
+    }
+    return { ranks, learns };
+  },
+
+  /** Bytes of the module's memory; it never shrinks. */
+  async memory() {
+    return { bytes: wasm.memory.buffer.byteLength };
   },
 
   /** The state before any click; its seed decides which items a step samples. */

@@ -147,7 +147,7 @@ pub enum Compute {
 
 /// The parameters where they compute.
 enum Parts {
-    Cpu(PlainEncoder),
+    Cpu(Box<PlainEncoder>),
     #[cfg(feature = "burn")]
     Burn(Box<device::OnDevice>),
 }
@@ -198,7 +198,7 @@ impl Student {
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
         let parts = match compute {
-            Compute::Cpu => Parts::Cpu(PlainEncoder::new(weights, shape)?),
+            Compute::Cpu => Parts::Cpu(Box::new(PlainEncoder::new(weights, shape)?)),
             #[cfg(feature = "burn")]
             Compute::Burn(device) => {
                 Parts::Burn(Box::new(device::OnDevice::new(weights, shape, &table, device)?))

@@ -5,6 +5,7 @@ import { rememberPaused, rememberVerdict } from "./memory.js";
 import { demand, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
 import type { Note } from "./protocol.js";
 import { aborted, Supervisor } from "./supervisor.js";
+import { watchSurroundings } from "./surroundings.js";
 import type {
   Change,
   DeviceKind,
@@ -41,6 +42,8 @@ export class Onshelf {
     if (document.visibilityState === "hidden") this.#supervisor.flush();
   };
 
+  #stopWatching: (() => void) | null = null;
+
   private constructor(options: LoadOptions) {
     this.#onProgress = options.onProgress;
     this.#supervisor = new Supervisor(toConfig(options), (note) => this.#onNote(note));
@@ -74,6 +77,9 @@ export class Onshelf {
     }
     window.addEventListener("pagehide", shelf.#flush);
     document.addEventListener("visibilitychange", shelf.#flushHidden);
+    if (options.learning === "idle") {
+      shelf.#stopWatching = watchSurroundings((conditions) => shelf.#supervisor.mind(conditions));
+    }
     return shelf;
   }
 
@@ -170,6 +176,7 @@ export class Onshelf {
   async dispose(): Promise<void> {
     window.removeEventListener("pagehide", this.#flush);
     document.removeEventListener("visibilitychange", this.#flushHidden);
+    this.#stopWatching?.();
     this.#listeners.clear();
     await this.#supervisor.dispose();
   }

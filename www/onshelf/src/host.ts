@@ -11,6 +11,7 @@ import { Journal, replay } from "./journal.js";
 import {
   READS,
   type Call,
+  type Conditions,
   type Control,
   type FromWorker,
   type LoadConfig,
@@ -18,6 +19,7 @@ import {
   type Methods,
   type ToWorker,
 } from "./protocol.js";
+import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
 import { isStorageFailure, Saver } from "./saver.js";
 import { Tabs } from "./tabs.js";
@@ -39,6 +41,7 @@ interface Loaded {
   devices: Devices;
   saver: Saver;
   tabs: Tabs;
+  loop: Loop;
   /** The state of a shopper about whom nothing is known. */
   pristine: Uint8Array;
 }
@@ -55,6 +58,7 @@ export class Host {
   readonly #aborted = new Set<number>();
   #loaded: Loaded | null = null;
   #paused = false;
+  #conditions: Conditions = { hidden: false, saving: false };
   #through = 0;
   #stale = false;
   #running: number | null = null;
@@ -91,10 +95,16 @@ export class Host {
 
   #control(message: Control): void {
     if (message.control === "ping") this.#post({ note: "pong" });
+    else if (message.control === "conditions") this.#mind(message.conditions);
     else if (message.control === "flush") void this.#loaded?.saver.flush();
     else if (!this.#queue.drop(message.id) && this.#running === message.id) {
       this.#aborted.add(message.id);
     }
+  }
+
+  #mind(conditions: Conditions): void {
+    this.#conditions = conditions;
+    this.#loaded?.loop.mind(conditions);
   }
 
   async #answer(call: Call): Promise<void> {
@@ -154,7 +164,9 @@ export class Host {
         this.#stale = true;
         saver.touch();
         if (this.#journal.length >= EVENTS_PER_SNAPSHOT) await this.#snapshot();
-        if ((result as Methods["track"]["result"]).accepted) this.#considerGpu();
+        if (!(result as Methods["track"]["result"]).accepted) return;
+        this.#considerGpu();
+        this.#considerLearning();
         return;
       case "fineTune": {
         const report = result as Methods["fineTune"]["result"];
@@ -174,6 +186,7 @@ export class Host {
       case "pause":
       case "resume": {
         const what = call.method === "pause" ? "paused" : "resumed";
+        if (what === "paused") this.#need().loop.clear();
         tabs.tell(what);
         this.#change(what);
         return;
@@ -209,7 +222,16 @@ export class Host {
     progress("restore", 1, 1);
     this.#paused ||= config.paused;
     const tabs = new Tabs(config, (what) => this.#fromOtherTab(what));
-    this.#loaded = { config, facts, devices, saver, tabs, pristine };
+    this.#conditions = config.conditions;
+    const loop = new Loop(
+      {
+        idle: () => this.#queue.idle,
+        learn: (steps, budget_ms) => this.#learnByItself(steps, budget_ms),
+        lock: config.storage === "indexeddb" ? "onshelf-learning" : null,
+      },
+      config.conditions,
+    );
+    this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
     if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
     return facts;
   }
@@ -244,8 +266,36 @@ export class Host {
     return { ...shelf, device: devices.kind, took_ms: this.#lastRank };
   }
 
+  #considerLearning(): void {
+    const { config, facts, loop } = this.#need();
+    if (config.learning !== "idle" || this.#paused) return;
+    loop.click(facts.steps_per_click ?? USUAL_STEPS);
+  }
+
+  /** A slice of learning that no page asked for; what it changes is kept as after a page's own. */
+  async #learnByItself(
+    steps: number,
+    budget_ms: number,
+  ): Promise<{ steps: number; goOn: boolean }> {
+    try {
+      return await this.#queue.own(async () => {
+        const report = await this.#fineTune(null, { steps, budget_ms });
+        if (report.steps > 0) {
+          await this.#snapshot();
+          this.#need().saver.touch();
+        }
+        if (report.kept) this.#change("learned");
+        return { steps: report.steps, goOn: report.reason === undefined && report.steps > 0 };
+      }, true);
+    } catch (error) {
+      this.#failed(error);
+      return { steps: 0, goOn: false };
+    }
+  }
+
+  /** @param id of the call; `null` for the worker's own learning */
   async #fineTune(
-    id: number,
+    id: number | null,
     limits: Methods["fineTune"]["args"][0],
   ): Promise<Methods["fineTune"]["result"]> {
     const { config, devices, facts } = this.#need();
@@ -256,6 +306,7 @@ export class Host {
         stop: () => {
           if (!config.learning) return "learning is off";
           if (this.#paused) return "paused";
+          if (id === null) return this.#conditions.hidden ? "hidden" : null;
           return this.#aborted.has(id) ? "aborted" : null;
         },
         pause: async () => {
@@ -270,7 +321,7 @@ export class Host {
   }
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
-    const { config, devices, saver } = this.#need();
+    const { config, devices, saver, loop } = this.#need();
     const facts = await devices.serve((engine) => engine.inspect());
     return {
       device: devices.kind,
@@ -281,6 +332,7 @@ export class Host {
       personal_parameters: facts.personal_parameters,
       session: facts.session,
       learning: config.learning,
+      waits_for: config.learning === "idle" ? loop.waits : null,
       paused: this.#paused,
       steps: facts.steps,
       last_rank_ms: this.#lastRank,
@@ -292,7 +344,8 @@ export class Host {
   }
 
   async #erase(): Promise<undefined> {
-    const { devices, saver, pristine } = this.#need();
+    const { devices, saver, loop, pristine } = this.#need();
+    loop.clear();
     const wasStored = saver.status === "indexeddb";
     saver.cancel();
     let failure: unknown = null;
@@ -351,7 +404,8 @@ export class Host {
   }
 
   #fromOtherTab(what: "erased" | "paused" | "resumed"): void {
-    const { devices, saver, pristine } = this.#need();
+    const { devices, saver, loop, pristine } = this.#need();
+    if (what !== "resumed") loop.clear();
     if (what !== "erased") {
       this.#paused = what === "paused";
       this.#change(what);
@@ -388,6 +442,7 @@ export class Host {
     try {
       await this.#loaded?.saver.flush();
       this.#loaded?.tabs.close();
+      this.#loaded?.loop.close();
       await this.#queue.own(() => this.#loaded?.devices.free());
     } finally {
       this.#post({ id, ok: true, result: undefined });

@@ -26,6 +26,10 @@ export function toConfig(options: LoadOptions): LoadConfig {
   }
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
+  demand(
+    learning === "idle" || typeof learning === "boolean",
+    'learning must be true, false or "idle"',
+  );
   demand(storage === "indexeddb" || storage === "none", "storage must be indexeddb or none");
   demand(
     Array.isArray(publicKeys) &&
@@ -45,6 +49,7 @@ export function toConfig(options: LoadOptions): LoadConfig {
     device,
     storage,
     learning,
+    conditions: { hidden: document.visibilityState === "hidden", saving: false },
     paused: remembers && recallPaused(),
     verdict: remembers ? recallVerdict() : null,
     restore: remembers,

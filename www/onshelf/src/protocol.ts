@@ -28,6 +28,14 @@ export interface Verdict {
   device: DeviceKind;
 }
 
+/** What the page knows of its surroundings, and a worker cannot. */
+export interface Conditions {
+  /** Nobody sees the page. */
+  hidden: boolean;
+  /** The browser was asked to save data, or the battery is low and not charging. */
+  saving: boolean;
+}
+
 /** What a worker needs to begin. */
 export interface LoadConfig {
   /** Absolute address of the manifest. */
@@ -38,7 +46,8 @@ export interface LoadConfig {
   /** `auto` lets the worker measure WebGPU by itself; an explicit wish comes as `setDevice`. */
   device: NonNullable<LoadOptions["device"]>;
   storage: NonNullable<LoadOptions["storage"]>;
-  learning: boolean;
+  learning: boolean | "idle";
+  conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;
   /** Whether to read storage; not where a snapshot is newer, nor where reading it crashed. */
@@ -72,8 +81,12 @@ export type Call = {
   [M in Method]: { id: number; method: M; args: Methods[M]["args"] };
 }[Method];
 
-/** Out of turn: give up a call, say that you live, write what is not yet written. */
-export type Control = { control: "abort"; id: number } | { control: "ping" } | { control: "flush" };
+/** Out of turn: give up a call, say that you live, write what is not yet written, mind the surroundings. */
+export type Control =
+  | { control: "abort"; id: number }
+  | { control: "ping" }
+  | { control: "flush" }
+  | { control: "conditions"; conditions: Conditions };
 
 /** Answer to one call. `fatal`: this worker must be replaced. */
 export type Reply =

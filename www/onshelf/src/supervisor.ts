@@ -6,7 +6,16 @@
 import { fail, fromWire, OnshelfError } from "./errors.js";
 import type { ModelFacts } from "./engine.js";
 import { Journal, type TimedEvent } from "./journal.js";
-import type { FromWorker, LoadConfig, Method, Methods, Note, Reply, ToWorker } from "./protocol.js";
+import type {
+  Conditions,
+  FromWorker,
+  LoadConfig,
+  Method,
+  Methods,
+  Note,
+  Reply,
+  ToWorker,
+} from "./protocol.js";
 import { Pulse } from "./pulse.js";
 import { VERSION } from "./version.js";
 
@@ -128,6 +137,12 @@ export class Supervisor {
       if (this.#state === "broken") void this.#recover("");
       else if (this.#state === "running") this.#send(id, pending);
     });
+  }
+
+  /** Has the worker write what is not yet written. */
+  mind(conditions: Conditions): void {
+    this.#config.conditions = conditions;
+    if (this.#state === "running") this.#post({ control: "conditions", conditions });
   }
 
   /** Has the worker write what is not yet written. */

@@ -34,8 +34,14 @@ export interface LoadOptions {
   device?: "auto" | DeviceKind;
   /** Where the personal part is kept between visits. Default `indexeddb`. */
   storage?: "indexeddb" | "none";
-  /** `false`: rank for the session, but never fine-tune. Default `true`. */
-  learning?: boolean;
+  /**
+   * - `true` (default): learns when the page calls `fineTune`.
+   * - `"idle"`: learns by itself from every click that counts, shortly after it, a few milliseconds at a
+   *   time; not in a hidden tab, nor where data or battery are to be saved, and in one of the shop's
+   *   tabs at a time.
+   * - `false`: ranks for the session, but never learns.
+   */
+  learning?: boolean | "idle";
   /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
   onProgress?: (progress: Progress) => void;
   /** Aborting makes `load` reject with `ABORTED` and stops the worker. */
@@ -194,7 +200,9 @@ export interface Inspection {
   /** The session's events, oldest first. */
   session: { item_id: string; event: string }[];
   /** `LoadOptions.learning`. */
-  learning: boolean;
+  learning: boolean | "idle";
+  /** With `learning: "idle"`: what it waits for before it learns again; `null` for nothing. */
+  waits_for: "hidden" | "saving" | "another tab learns" | null;
   /** Whether the shopper paused learning. */
   paused: boolean;
   /** Optimiser steps made since the last erase. */

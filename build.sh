@@ -31,7 +31,8 @@ help() {
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
-  bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's
+  bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
+            of the catalogue; and against TensorFlow.js and ONNX Runtime Web, if ../shared/peers has the fixture
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
             test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
@@ -363,6 +364,34 @@ train_for_tests() {
 
 # ---------------------------------------------------------------- figures
 
+# TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser. The
+# fixture and the peers' side are not part of this repository.
+bench_peers() {
+  local peers=$ROOT/../shared/peers work=$ROOT/build/bench/peers out=$CACHE/wasm-fixture
+  if [ ! -x "$peers/run.sh" ]; then
+    note "skipped: the peers' fixture is not there (../shared/peers)"
+    return 0
+  fi
+  say "building our side of the peers' benchmark"
+  own_parts "$out" --profile wasm --target $TARGET
+  CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET -p onshelf-fixture >&2
+  mkdir -p "$work/www"
+  wasm-bindgen --target web --no-typescript --out-dir "$work/www" --out-name onshelf_fixture \
+    "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
+  npx --no-install wasm-opt -O3 --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int \
+    --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue \
+    "$work/www/onshelf_fixture_bg.wasm" -o "$work/www/small.wasm" >&2
+  mv "$work/www/small.wasm" "$work/www/onshelf_fixture_bg.wasm"
+  cp benches/peers/ours.mjs "$work/www/"
+  cat >"$work/extra_peers.json" <<'JSON'
+[{ "peer": "onshelf-cpu", "url": "/www/ours.mjs", "opts": {},
+   "files": ["www/ours.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] }]
+JSON
+  say "the peers, one after the other"
+  "$peers/run.sh" "$work" -- --quick --reps 3 --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu >&2
+  node benches/peers/ratios.mjs "$work/results.partial.json"
+}
+
 size() {
   say "sizes"
   [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_package; }
@@ -377,6 +406,18 @@ bench() {
   node tests/bench/browser.mjs --model "$ONSHELF_TEST_MODEL/models" --replay "$ONSHELF_TEST_MODEL/replay.json" --gpu "$@"
   local real=$ROOT/build/diginetica
   [ ! -e "$real/replay.json" ] || node tests/bench/browser.mjs --model "$real/models" --replay "$real/replay.json" --gpu
+  say "one more click, by the size of the catalogue"
+  local models=() size
+  [ ! -e "$real/models/latest.json" ] || models+=("$real/models")
+  native build --release --locked -p onshelf-trainer --example made_up_model >&2
+  for size in "10000 12" "100000 12" "1000000 8"; do
+    local out=$ROOT/build/bench/made-up-${size% *}
+    # shellcheck disable=SC2086 # items and subspaces
+    [ -e "$out/models/latest.json" ] || "$CACHE/native/release/examples/made_up_model" $size "$out"
+    models+=("$out/models")
+  done
+  node tests/bench/clicks.mjs "${models[@]}" --json "$ROOT/build/bench/clicks.json"
+  bench_peers
 }
 
 # The main job on real input. Every step is kept, so it goes on where it was interrupted.

@@ -27,10 +27,10 @@ import type {
  *
  * @example
  * ```ts
- * const shelf = await Onshelf.load({ model: "/models/manifest.json", publicKeys: [KEY] });
+ * const model = "/models/latest.json";
+ * const shelf = await Onshelf.load({ model, publicKeys: [KEY], learning: "idle" });
  * await shelf.track({ event: "view_item", item_id: "sku-1" });
  * const { items } = await shelf.recommend({ slot: "home-top", count: 8 });
- * requestIdleCallback(() => shelf.fineTune());
  * ```
  */
 export class Onshelf {

@@ -61,8 +61,6 @@ export class Engine {
   shelf: Onshelf | null = null;
 
   #waiting: ShelfEvent[] = [];
-  #learning = false;
-  #learnAgain = false;
   #refreshTimer = 0;
   #refreshers = new Set<() => void>();
   #watchers = new Set<() => void>();
@@ -99,6 +97,7 @@ export class Engine {
         publicKeys: keys,
         device: wantedDevice(),
         storage: "indexeddb",
+        learning: "idle",
         assets: new URL("onshelf/", base),
         onProgress: (progress) => {
           this.progress = progress;
@@ -150,7 +149,7 @@ export class Engine {
     for (const watcher of this.#watchers) watcher();
   }
 
-  /** Takes events into account, shows their effect at once, then learns from them in the background. */
+  /** Takes events into account, shows their effect at once; the worker learns from them when it is idle. */
   async track(...events: ShelfEvent[]): Promise<void> {
     const shelf = this.shelf;
     if (shelf === null) {
@@ -173,29 +172,6 @@ export class Engine {
       return;
     }
     this.refresh();
-    void this.#learn(shelf);
-  }
-
-  async #learn(shelf: Onshelf): Promise<void> {
-    if (this.paused) return;
-    if (this.#learning) {
-      this.#learnAgain = true;
-      return;
-    }
-    this.#learning = true;
-    try {
-      do {
-        this.#learnAgain = false;
-        const report = await shelf.fineTune();
-        if (report.kept) this.refresh();
-        else this.#tellWatchers();
-      } while (this.#learnAgain && !this.paused);
-    } catch {
-      // A learning step that fails leaves the shelf as it was; the panel shows that no step was added.
-      this.#tellWatchers();
-    } finally {
-      this.#learning = false;
-    }
   }
 
   async recommend(request: RecommendRequest, fallback: readonly string[]): Promise<Ranked> {

@@ -183,7 +183,16 @@ pub(crate) struct JsInspection {
     pub(crate) model: JsModel,
     pub(crate) session: Vec<JsClick>,
     pub(crate) steps: f64,
+    pub(crate) guard: JsGuard,
     pub(crate) learned: Vec<JsLearned>,
+}
+
+/// What the guard knows.
+#[derive(Serialize)]
+pub(crate) struct JsGuard {
+    pub(crate) compared: u32,
+    pub(crate) lead_nats: f64,
+    pub(crate) personal: bool,
 }
 
 /// The graphics adapter in use.

@@ -9,7 +9,7 @@ use onshelf_model::student::Compute;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{
-    JsAdapter, JsClick, JsEvent, JsExplanation, JsInspection, JsItem, JsLearned, JsModel, JsSaved, JsShare,
+    JsAdapter, JsClick, JsEvent, JsExplanation, JsGuard, JsInspection, JsItem, JsLearned, JsModel, JsSaved, JsShare,
     JsShelf, JsTracked, JsTuned, from_js, request, to_js,
 };
 use crate::error::{Code, Failure};
@@ -210,6 +210,11 @@ impl Engine {
             model: facts(shopper),
             session,
             steps: shopper.personal().steps as f64,
+            guard: JsGuard {
+                compared: shopper.personal().guard.clicks,
+                lead_nats: shopper.personal().guard.lead,
+                personal: shopper.is_personal(),
+            },
             learned: learned.into_iter().map(|(category, weight)| JsLearned { category, weight }).collect(),
         })?)
     }

@@ -43,6 +43,10 @@ for (const [browser, kind, count] of CASES) {
         assert.equal(report.kept, true);
       }
       assert.equal(inspection.steps, 12);
+      // Every click but the first was predicted by both models before it was learned from.
+      assert.equal(inspection.guard.compared, clicks.length - 1);
+      assert.ok(Number.isFinite(inspection.guard.lead_nats));
+      assert.equal(typeof inspection.guard.personal, "boolean");
       assert.deepEqual(
         inspection.session.map((c) => c.item_id),
         clicks,

@@ -184,6 +184,7 @@ export function fakeEngine(kind) {
         ...this.#facts(),
         session: structuredClone(this.#state.session),
         steps: this.#state.steps,
+        guard: { compared: this.#state.session.length, lead_nats: 0.25, personal: false },
         learned: Object.entries(this.#state.weights).map(([category, weight]) => ({
           category,
           weight,

@@ -43,6 +43,7 @@ export interface EngineReport {
 export interface EngineInspection extends ModelFacts {
   session: { item_id: string; event: string }[];
   steps: number;
+  guard: { compared: number; lead_nats: number; personal: boolean };
   learned: { category: string; weight: number }[];
 }
 

@@ -335,6 +335,7 @@ export class Host {
       waits_for: config.learning === "idle" ? loop.waits : null,
       paused: this.#paused,
       steps: facts.steps,
+      guard: facts.guard,
       last_rank_ms: this.#lastRank,
       last_learn_ms: this.#lastLearn,
       stored_bytes: saver.bytes,

@@ -19,7 +19,7 @@ export interface LoopHost {
   lock: string | null;
 }
 
-/** A click is learned from so long after the last one, in milliseconds. */
+/** A click is learned from so long after it, in milliseconds: first the shelf, then the lesson. */
 const SETTLE_MS = 200;
 
 /** No step begins after so many milliseconds of a slice. */
@@ -53,7 +53,8 @@ export class Loop {
   /** A click to learn from, with so many steps. */
   click(steps: number): void {
     this.#owed = steps;
-    this.#plan(SETTLE_MS);
+    // A shopper who never rests is learned from all the same.
+    if (this.#timer === undefined) this.#plan(SETTLE_MS);
   }
 
   /** There is nothing to learn any more. */
@@ -78,8 +79,12 @@ export class Loop {
 
   #plan(after_ms: number): void {
     clearTimeout(this.#timer);
+    this.#timer = undefined;
     if (this.#closed || this.#owed === 0 || this.waits !== null) return;
-    this.#timer = setTimeout(() => void this.#turn(), after_ms);
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      void this.#turn();
+    }, after_ms);
   }
 
   async #turn(): Promise<void> {

@@ -207,6 +207,12 @@ export interface Inspection {
   paused: boolean;
   /** Optimiser steps made since the last erase. */
   steps: number;
+  /**
+   * Every click is predicted by the shipped and by the personal model before it is learned from: how many
+   * were, by how many nats a click the personal model is ahead (a mean that fades; below 0: behind), and
+   * whether shelves follow it. They do from three clicks and 0.15 nats on.
+   */
+  guard: { compared: number; lead_nats: number; personal: boolean };
   /** Milliseconds of the newest ranking in this worker; `null` before the first. */
   last_rank_ms: number | null;
   /** Milliseconds of the newest fine-tuning in this worker; `null` before the first. */

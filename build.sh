@@ -265,7 +265,7 @@ check() {
   setup
   say "formatting"
   cargo fmt --all --check
-  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "*.json"
+  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "benches/**/*.mjs" "*.json"
   say "Clippy, native"
   native clippy --release --locked --workspace --all-targets -- -D warnings
   say "Clippy, native, with S3"
@@ -417,6 +417,8 @@ bench() {
     models+=("$out/models")
   done
   node tests/bench/clicks.mjs "${models[@]}" --json "$ROOT/build/bench/clicks.json"
+  say "the main thread while the worker learns"
+  if [ -e "$real/models/latest.json" ]; then node tests/bench/main-thread.mjs "$real/models"; else node tests/bench/main-thread.mjs; fi
   bench_peers
 }
 

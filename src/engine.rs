@@ -9,8 +9,8 @@ use onshelf_model::student::Compute;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{
-    JsAdapter, JsClick, JsEvent, JsExplanation, JsGuard, JsInspection, JsItem, JsLearned, JsModel, JsSaved, JsShare,
-    JsShelf, JsTracked, JsTuned, from_js, request, to_js,
+    JsAdapter, JsClick, JsEvent, JsExplanation, JsGuard, JsInspection, JsItem, JsLearned, JsModel, JsSaved,
+    JsShare, JsShelf, JsTracked, JsTuned, from_js, request, to_js,
 };
 use crate::error::{Code, Failure};
 use crate::{device, fetch, storage};

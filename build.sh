@@ -185,6 +185,13 @@ onshelf_cli() {
   ONSHELF_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) "$CACHE/native/release/onshelf" "$@"
 }
 
+# wasm-opt with the features that our modules use: IN OUT and options.
+wasm_opt() {
+  npx --no-install wasm-opt "$1" -o "$2" "${@:3}" --enable-simd --enable-bulk-memory \
+    --enable-nontrapping-float-to-int --enable-sign-ext --enable-mutable-globals --enable-reference-types \
+    --enable-multivalue >&2
+}
+
 # One WebAssembly module into dist/onshelf. A module that did not change is not optimised again.
 build_module() {
   local kind=$1
@@ -199,10 +206,8 @@ build_module() {
     rm -rf "$out/glue"
     wasm-bindgen --target web --no-typescript --out-dir "$out/glue" --out-name "onshelf_$kind" "$raw" >&2
     say "optimising the $kind module"
-    npx --no-install wasm-opt -Oz --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int \
-      --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue \
-      --strip-debug --strip-producers --strip-target-features \
-      "$out/glue/onshelf_${kind}_bg.wasm" -o "$out/glue/small.wasm" >&2
+    wasm_opt "$out/glue/onshelf_${kind}_bg.wasm" "$out/glue/small.wasm" \
+      -Oz --strip-debug --strip-producers --strip-target-features
     mv "$out/glue/small.wasm" "$out/glue/onshelf_${kind}_bg.wasm"
     npx --no-install esbuild "$out/glue/onshelf_$kind.js" --minify --format=esm --allow-overwrite \
       --log-level=warning --outfile="$out/glue/onshelf_$kind.js" >&2
@@ -378,9 +383,7 @@ bench_peers() {
   mkdir -p "$work/www"
   wasm-bindgen --target web --no-typescript --out-dir "$work/www" --out-name onshelf_fixture \
     "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
-  npx --no-install wasm-opt -O3 --enable-simd --enable-bulk-memory --enable-nontrapping-float-to-int \
-    --enable-sign-ext --enable-mutable-globals --enable-reference-types --enable-multivalue \
-    "$work/www/onshelf_fixture_bg.wasm" -o "$work/www/small.wasm" >&2
+  wasm_opt "$work/www/onshelf_fixture_bg.wasm" "$work/www/small.wasm" -O3
   mv "$work/www/small.wasm" "$work/www/onshelf_fixture_bg.wasm"
   cp benches/peers/ours.mjs "$work/www/"
   cat >"$work/extra_peers.json" <<'JSON'

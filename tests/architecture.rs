@@ -50,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("onshelf-trainer", &["onshelf-core", "onshelf-model"]),
     ("onshelf-server", &["onshelf-core"]),
     ("onshelf", &["onshelf-core", "onshelf-model"]),
-    ("onshelf-fixture", &[]),
+    ("onshelf-fixture", &["onshelf-core"]),
 ];
 /// Packages that may name JavaScript's crates: the browser shell, and what is measured beside peers.
 const SHELLS: [&str; 2] = ["onshelf", "onshelf-fixture"];

@@ -12,6 +12,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { openBrowser, ROOT, startSite } from "../browser/harness.mjs";
 import { assertReplay, engineWorker } from "../browser/real.mjs";
+import { readVersion } from "./served.mjs";
 
 const { values } = parseArgs({
   options: {
@@ -23,13 +24,8 @@ const { values } = parseArgs({
 });
 
 const models = resolve(values.model);
-const keys = JSON.parse(readFileSync(join(models, "public-keys.json"), "utf8"));
-const envelope = JSON.parse(readFileSync(join(models, "latest.json"), "utf8"));
-const manifest = JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8"));
-const catalogue = manifest.files.find((file) => file.role === "catalogue");
-const { ids, untrained } = JSON.parse(readFileSync(join(models, catalogue.path), "utf8"));
-const unseen = new Set(untrained);
-const items = ids.filter((_, at) => !unseen.has(at + 1)).slice(0, 20);
+const { keys, manifest, ids, trained } = readVersion(models);
+const items = trained.slice(0, 20);
 
 const site = await startSite({
   dist: "dist/onshelf",

@@ -8,11 +8,12 @@
  * read at the end.
  */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { openBrowser, ROOT, startSite } from "../browser/harness.mjs";
 import { engineWorker } from "../browser/real.mjs";
+import { readVersion } from "./served.mjs";
 
 const { values, positionals } = parseArgs({
   options: { json: { type: "string" } },
@@ -44,12 +45,7 @@ for (const folder of positionals.map((name) => resolve(name))) {
 if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(told, null, 2)}\n`);
 
 async function measure(folder, site, browser) {
-  const read = (name) => JSON.parse(readFileSync(join(folder, name), "utf8"));
-  const manifest = JSON.parse(Buffer.from(read("latest.json").payload, "base64").toString("utf8"));
-  const file = (role) => manifest.files.find((entry) => entry.role === role);
-  const { ids, untrained } = read(file("catalogue").path);
-  const unseen = new Set(untrained);
-  const trained = ids.filter((_, at) => !unseen.has(at + 1));
+  const { keys, manifest, file, ids, trained } = readVersion(folder);
   const items = trained.filter((_, at) => at % Math.ceil(trained.length / 5000) === 0);
   const page = await browser.newPage(site.url);
   const call = await engineWorker(page);
@@ -57,7 +53,7 @@ async function measure(folder, site, browser) {
   const loaded = await call("load", {
     kind: "cpu",
     manifest: "/models/latest.json",
-    keys: read("public-keys.json"),
+    keys,
   });
   const load_ms = performance.now() - began;
   if (loaded.code !== undefined) throw new Error(`${folder}: ${loaded.message}`);

@@ -7,21 +7,19 @@
  * FOLDER is a published model version (default: the small one of the tests). Fails where there is one.
  */
 
-import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { openBrowser, ROOT, startSite } from "../browser/harness.mjs";
+import { readVersion } from "./served.mjs";
 
 const models = resolve(process.argv[2] ?? join(ROOT, "build/test/models"));
-const read = (name) => JSON.parse(readFileSync(join(models, name), "utf8"));
-const manifest = JSON.parse(Buffer.from(read("latest.json").payload, "base64").toString("utf8"));
-const { ids } = read(manifest.files.find((file) => file.role === "catalogue").path);
+const { keys, ids } = readVersion(models);
 const items = ids.filter((_, at) => at % Math.ceil(ids.length / 100) === 0).slice(0, 100);
 
 const site = await startSite({ dist: "dist/onshelf", mounts: { "/models/": models } });
 const browser = await openBrowser("chromium");
 try {
   const page = await browser.newPage(site.url);
-  const told = await page.run(work, { items, keys: read("public-keys.json") });
+  const told = await page.run(work, { items, keys });
   await page.close();
   const longest = Math.max(0, ...told.tasks);
   console.log(

@@ -8,25 +8,14 @@
 
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { chromium } from "playwright-core";
-import { browserPath, ROOT } from "../browser/harness.mjs";
-import { startServer } from "../../www/serve.mjs";
+import { ROOT } from "../browser/harness.mjs";
+import { openDemo } from "./served.mjs";
 
 const demo = resolve(process.argv[2] ?? join(ROOT, "build/demo"));
 const out = join(ROOT, "docs/screenshots");
 mkdirSync(out, { recursive: true });
 
-const server = await startServer({
-  mounts: {
-    "/": join(demo, "site"),
-    "/onshelf/": join(ROOT, "dist/onshelf"),
-    "/models/": join(demo, "models"),
-  },
-});
-const browser = await chromium.launch({
-  executablePath: browserPath("chromium"),
-  args: ["--no-sandbox", "--disable-gpu"],
-});
+const { server, browser, close: closeDemo } = await openDemo(demo);
 const id = (name) => `[data-testid="${name}"]`;
 
 async function open(colorScheme, viewport) {
@@ -92,6 +81,5 @@ try {
   await shot(page, "phone");
   await close();
 } finally {
-  await browser.close();
-  await server.close();
+  await closeDemo();
 }

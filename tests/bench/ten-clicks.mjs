@@ -10,9 +10,8 @@
 
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { chromium } from "playwright-core";
-import { browserPath, ROOT } from "../browser/harness.mjs";
-import { startServer } from "../../www/serve.mjs";
+import { ROOT } from "../browser/harness.mjs";
+import { openDemo } from "./served.mjs";
 
 const demo = resolve(process.argv[2] ?? join(ROOT, "build/demo"));
 const out = join(ROOT, "docs/screenshots/ten-clicks.png");
@@ -33,17 +32,7 @@ function tour() {
   );
 }
 
-const server = await startServer({
-  mounts: {
-    "/": join(demo, "site"),
-    "/onshelf/": join(ROOT, "dist/onshelf"),
-    "/models/": join(demo, "models"),
-  },
-});
-const browser = await chromium.launch({
-  executablePath: browserPath("chromium"),
-  args: ["--no-sandbox", "--disable-gpu"],
-});
+const { server, browser, close: closeDemo } = await openDemo(demo);
 const shelf = '[data-testid="shelf-for-you"]';
 
 try {
@@ -92,6 +81,5 @@ try {
   await page.screenshot({ path: out, fullPage: true });
   console.log(out);
 } finally {
-  await browser.close();
-  await server.close();
+  await closeDemo();
 }

@@ -9,5 +9,6 @@ pub mod metrics;
 pub mod neighbour;
 pub mod quality;
 pub mod rank;
+pub mod slices;
 pub mod version;
 pub mod weights;

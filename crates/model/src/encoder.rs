@@ -13,6 +13,8 @@ use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights};
 use rand::{Rng, RngExt};
 
+use crate::error::ModelError;
+
 #[cfg(feature = "burn")]
 pub use graph::{Encoder, SessionBatch};
 
@@ -109,4 +111,74 @@ pub fn init(shape: &StudentShape, rng: &mut impl Rng) -> Weights {
         out.floats.insert(name, weights::Tensor { shape: dims, values });
     }
     out
+}
+
+/// A transformer block's vectors and matrices, wherever they are.
+pub(crate) struct Block<V, M> {
+    norm_attention: V,
+    qkv: M,
+    distance: M,
+    out: M,
+    norm_forward: V,
+    up: M,
+    up_bias: V,
+    down: M,
+}
+
+/// The encoder's vectors and matrices, wherever they are.
+pub(crate) struct Parts<V, M> {
+    kinds: M,
+    gaps: M,
+    blocks: Vec<Block<V, M>>,
+    read_norm: V,
+    read_query: M,
+    read_key: M,
+    read_distance: M,
+    read_mix: M,
+}
+
+impl<V, M> Parts<V, M> {
+    /// Reads them, with what makes a vector and what makes a matrix of a tensor.
+    ///
+    /// # Errors
+    /// [`ModelError::Weights`] where a tensor is missing, misshapen or not finite.
+    fn read(
+        weights: &Weights,
+        shape: &StudentShape,
+        vector: impl Fn(weights::Tensor) -> V,
+        matrix: impl Fn(weights::Tensor) -> M,
+    ) -> Result<Self, ModelError> {
+        let all = tensors(shape);
+        let find = |name: &str| -> Result<weights::Tensor, ModelError> {
+            let dims = &all.iter().find(|(n, _)| n == name).expect("a name of `tensors`").1;
+            Ok(weights.get(name, dims)?.clone())
+        };
+        let one = |name: &str| find(name).map(&vector);
+        let two = |name: &str| find(name).map(&matrix);
+        let blocks = (0..shape.blocks)
+            .map(|b| {
+                let name = |part: &str| format!("blocks.{b}.{part}");
+                Ok(Block {
+                    norm_attention: one(&name("norm_attention"))?,
+                    qkv: two(&name("qkv"))?,
+                    distance: two(&name("distance"))?,
+                    out: two(&name("out"))?,
+                    norm_forward: one(&name("norm_forward"))?,
+                    up: two(&name("up"))?,
+                    up_bias: one(&name("up_bias"))?,
+                    down: two(&name("down"))?,
+                })
+            })
+            .collect::<Result<_, ModelError>>()?;
+        Ok(Self {
+            kinds: two("kinds")?,
+            gaps: two("gaps")?,
+            blocks,
+            read_norm: one("read.norm")?,
+            read_query: two("read.query")?,
+            read_key: two("read.key")?,
+            read_distance: two("read.distance")?,
+            read_mix: two("read.mix")?,
+        })
+    }
 }

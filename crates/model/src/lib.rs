@@ -12,7 +12,6 @@ pub mod error;
 pub mod personal;
 pub mod quantise;
 pub mod shopper;
-mod slices;
 pub mod student;
 #[cfg(feature = "training")]
 pub mod training;

@@ -12,6 +12,7 @@ mod gradient;
 #[cfg(feature = "burn")]
 mod graph;
 
+use onshelf_core::slices::{dot, softmax};
 use onshelf_core::version::FineTuneConfig;
 use onshelf_core::weights::{self, Weights};
 use rand::{RngExt, SeedableRng};
@@ -20,7 +21,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
 use crate::error::ModelError;
-use crate::slices::{dot, softmax};
 use crate::student::{Adapter, Student};
 
 /// Newest format of saved personal state, and the one written.

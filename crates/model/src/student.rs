@@ -13,6 +13,7 @@ pub(crate) use device::read;
 #[cfg(feature = "burn")]
 use burn::tensor::Device;
 use onshelf_core::rank::{CENTROIDS, ItemTable};
+use onshelf_core::slices::{add_product, add_scaled};
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights, WeightsError};
 use rand::{Rng, RngExt};
@@ -118,15 +119,11 @@ impl Adapter {
     #[must_use]
     pub fn apply(&self, session: &[f32], taste: Option<&[f32]>) -> Vec<f32> {
         let mut inner = vec![0.0; self.rank];
-        for (x, row) in session.iter().zip(self.down.chunks_exact(self.rank.max(1))) {
-            inner.iter_mut().zip(row).for_each(|(i, w)| *i += x * w);
-        }
+        add_product(&mut inner, session, &self.down);
         let mut out = session.to_vec();
-        for (i, row) in inner.iter().zip(self.up.chunks_exact(session.len().max(1))) {
-            out.iter_mut().zip(row).for_each(|(o, w)| *o += i * w);
-        }
+        add_product(&mut out, &inner, &self.up);
         if let Some(taste) = taste {
-            out.iter_mut().zip(taste).for_each(|(o, t)| *o += t);
+            add_scaled(&mut out, 1.0, taste);
         }
         let norm = (out.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
         out.iter_mut().for_each(|x| *x /= norm);

@@ -11,7 +11,6 @@ import { Journal, replay } from "./journal.js";
 import {
   READS,
   type Call,
-  type Conditions,
   type Control,
   type FromWorker,
   type LoadConfig,
@@ -58,7 +57,6 @@ export class Host {
   readonly #aborted = new Set<number>();
   #loaded: Loaded | null = null;
   #paused = false;
-  #conditions: Conditions = { hidden: false, saving: false };
   #through = 0;
   #stale = false;
   #running: number | null = null;
@@ -95,16 +93,11 @@ export class Host {
 
   #control(message: Control): void {
     if (message.control === "ping") this.#post({ note: "pong" });
-    else if (message.control === "conditions") this.#mind(message.conditions);
+    else if (message.control === "conditions") this.#loaded?.loop.mind(message.conditions);
     else if (message.control === "flush") void this.#loaded?.saver.flush();
     else if (!this.#queue.drop(message.id) && this.#running === message.id) {
       this.#aborted.add(message.id);
     }
-  }
-
-  #mind(conditions: Conditions): void {
-    this.#conditions = conditions;
-    this.#loaded?.loop.mind(conditions);
   }
 
   async #answer(call: Call): Promise<void> {
@@ -171,10 +164,7 @@ export class Host {
       case "fineTune": {
         const report = result as Methods["fineTune"]["result"];
         this.#through = call.id;
-        if (report.steps === 0) return;
-        await this.#snapshot();
-        saver.touch();
-        if (report.kept) this.#change("learned");
+        await this.#afterLearning(report);
         return;
       }
       case "erase":
@@ -193,6 +183,13 @@ export class Host {
       }
       default:
     }
+  }
+
+  async #afterLearning({ steps, kept }: Methods["fineTune"]["result"]): Promise<void> {
+    if (steps === 0) return;
+    await this.#snapshot();
+    this.#need().saver.touch();
+    if (kept) this.#change("learned");
   }
 
   async #load(config: LoadConfig): Promise<ModelFacts> {
@@ -222,7 +219,6 @@ export class Host {
     progress("restore", 1, 1);
     this.#paused ||= config.paused;
     const tabs = new Tabs(config, (what) => this.#fromOtherTab(what));
-    this.#conditions = config.conditions;
     const loop = new Loop(
       {
         idle: () => this.#queue.idle,
@@ -280,11 +276,7 @@ export class Host {
     try {
       return await this.#queue.own(async () => {
         const report = await this.#fineTune(null, { steps, budget_ms });
-        if (report.steps > 0) {
-          await this.#snapshot();
-          this.#need().saver.touch();
-        }
-        if (report.kept) this.#change("learned");
+        await this.#afterLearning(report);
         return { steps: report.steps, goOn: report.reason === undefined && report.steps > 0 };
       }, true);
     } catch (error) {
@@ -298,7 +290,7 @@ export class Host {
     id: number | null,
     limits: Methods["fineTune"]["args"][0],
   ): Promise<Methods["fineTune"]["result"]> {
-    const { config, devices, facts } = this.#need();
+    const { config, devices, facts, loop } = this.#need();
     const begin = performance.now();
     const wanted = { ...limits, steps: limits.steps ?? facts.steps_per_click ?? USUAL_STEPS };
     const report = await devices.serve((engine) =>
@@ -306,7 +298,7 @@ export class Host {
         stop: () => {
           if (!config.learning) return "learning is off";
           if (this.#paused) return "paused";
-          if (id === null) return this.#conditions.hidden ? "hidden" : null;
+          if (id === null) return loop.waits;
           return this.#aborted.has(id) ? "aborted" : null;
         },
         pause: async () => {

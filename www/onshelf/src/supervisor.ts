@@ -139,7 +139,7 @@ export class Supervisor {
     });
   }
 
-  /** Has the worker write what is not yet written. */
+  /** Tells this worker, and those to come, how things stand around the page. */
   mind(conditions: Conditions): void {
     this.#config.conditions = conditions;
     if (this.#state === "running") this.#post({ control: "conditions", conditions });

@@ -4,36 +4,20 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::{self, Weights};
 
-use super::{EPSILON, GAPS, KINDS, tensors};
+use super::{EPSILON, GAPS, KINDS, Parts};
 use crate::error::ModelError;
 
 /// Added to scores of clicks that lie in the future; finite, so that no NaN can arise.
 const FUTURE: f32 = -1e9;
 
-struct Block {
-    norm_attention: Tensor<1>,
-    qkv: Tensor<2>,
-    distance: Tensor<2>,
-    out: Tensor<2>,
-    norm_forward: Tensor<1>,
-    up: Tensor<2>,
-    up_bias: Tensor<1>,
-    down: Tensor<2>,
-}
+type Block = super::Block<Tensor<1>, Tensor<2>>;
 
 /// The encoder's parameters on a device.
 pub struct Encoder {
     dim: usize,
     heads: usize,
     max_len: usize,
-    kinds: Tensor<2>,
-    gaps: Tensor<2>,
-    blocks: Vec<Block>,
-    read_norm: Tensor<1>,
-    read_query: Tensor<2>,
-    read_key: Tensor<2>,
-    read_distance: Tensor<2>,
-    read_mix: Tensor<2>,
+    parts: Parts<Tensor<1>, Tensor<2>>,
     device: Device,
 }
 
@@ -69,48 +53,19 @@ impl Encoder {
         device: &Device,
         train: bool,
     ) -> Result<Self, ModelError> {
-        let all = tensors(shape);
-        let find = |name: &str| -> Result<weights::Tensor, ModelError> {
-            let dims = &all.iter().find(|(n, _)| n == name).expect("a name of `tensors`").1;
-            Ok(weights.get(name, dims)?.clone())
+        let one = |t: weights::Tensor| {
+            let tensor = Tensor::<1>::from_data(TensorData::new(t.values, t.shape), device);
+            if train { tensor.require_grad() } else { tensor }
         };
-        let one = |name: &str| -> Result<Tensor<1>, ModelError> {
-            let t = find(name)?;
-            let tensor = Tensor::from_data(TensorData::new(t.values, t.shape), device);
-            Ok(if train { tensor.require_grad() } else { tensor })
+        let two = |t: weights::Tensor| {
+            let tensor = Tensor::<2>::from_data(TensorData::new(t.values, t.shape), device);
+            if train { tensor.require_grad() } else { tensor }
         };
-        let two = |name: &str| -> Result<Tensor<2>, ModelError> {
-            let t = find(name)?;
-            let tensor = Tensor::from_data(TensorData::new(t.values, t.shape), device);
-            Ok(if train { tensor.require_grad() } else { tensor })
-        };
-        let blocks = (0..shape.blocks)
-            .map(|b| {
-                let name = |part: &str| format!("blocks.{b}.{part}");
-                Ok(Block {
-                    norm_attention: one(&name("norm_attention"))?,
-                    qkv: two(&name("qkv"))?,
-                    distance: two(&name("distance"))?,
-                    out: two(&name("out"))?,
-                    norm_forward: one(&name("norm_forward"))?,
-                    up: two(&name("up"))?,
-                    up_bias: one(&name("up_bias"))?,
-                    down: two(&name("down"))?,
-                })
-            })
-            .collect::<Result<_, ModelError>>()?;
         Ok(Self {
             dim: shape.dim,
             heads: shape.heads,
             max_len: shape.max_len,
-            kinds: two("kinds")?,
-            gaps: two("gaps")?,
-            blocks,
-            read_norm: one("read.norm")?,
-            read_query: two("read.query")?,
-            read_key: two("read.key")?,
-            read_distance: two("read.distance")?,
-            read_mix: two("read.mix")?,
+            parts: Parts::read(weights, shape, one, two)?,
             device: device.clone(),
         })
     }
@@ -131,18 +86,17 @@ impl Encoder {
             up_bias: one(&block.up_bias),
             down: two(&block.down),
         };
-        Self {
-            kinds: two(&self.kinds),
-            gaps: two(&self.gaps),
-            blocks: self.blocks.iter().map(block).collect(),
-            read_norm: one(&self.read_norm),
-            read_query: two(&self.read_query),
-            read_key: two(&self.read_key),
-            read_distance: two(&self.read_distance),
-            read_mix: two(&self.read_mix),
-            device: self.device.clone().autodiff(),
-            ..*self
-        }
+        let parts = Parts {
+            kinds: two(&self.parts.kinds),
+            gaps: two(&self.parts.gaps),
+            blocks: self.parts.blocks.iter().map(block).collect(),
+            read_norm: one(&self.parts.read_norm),
+            read_query: two(&self.parts.read_query),
+            read_key: two(&self.parts.read_key),
+            read_distance: two(&self.parts.read_distance),
+            read_mix: two(&self.parts.read_mix),
+        };
+        Self { parts, device: self.device.clone().autodiff(), ..*self }
     }
 
     /// Every tracked tensor with its name, flattened order of [`tensors`].
@@ -152,31 +106,31 @@ impl Encoder {
         let mut one = |name: String, t: &Tensor<1>| {
             list.extend(t.grad(grads).map(|g| (name, g)));
         };
-        for (b, block) in self.blocks.iter().enumerate() {
+        for (b, block) in self.parts.blocks.iter().enumerate() {
             one(format!("blocks.{b}.norm_attention"), &block.norm_attention);
             one(format!("blocks.{b}.norm_forward"), &block.norm_forward);
             one(format!("blocks.{b}.up_bias"), &block.up_bias);
         }
-        one("read.norm".into(), &self.read_norm);
+        one("read.norm".into(), &self.parts.read_norm);
         let mut two = |name: String, t: &Tensor<2>| {
             list.extend(t.grad(grads).map(|g| {
                 let n = g.dims().iter().product::<usize>();
                 (name, g.reshape([n]))
             }));
         };
-        for (b, block) in self.blocks.iter().enumerate() {
+        for (b, block) in self.parts.blocks.iter().enumerate() {
             two(format!("blocks.{b}.qkv"), &block.qkv);
             two(format!("blocks.{b}.distance"), &block.distance);
             two(format!("blocks.{b}.out"), &block.out);
             two(format!("blocks.{b}.up"), &block.up);
             two(format!("blocks.{b}.down"), &block.down);
         }
-        two("kinds".into(), &self.kinds);
-        two("gaps".into(), &self.gaps);
-        two("read.query".into(), &self.read_query);
-        two("read.key".into(), &self.read_key);
-        two("read.distance".into(), &self.read_distance);
-        two("read.mix".into(), &self.read_mix);
+        two("kinds".into(), &self.parts.kinds);
+        two("gaps".into(), &self.parts.gaps);
+        two("read.query".into(), &self.parts.read_query);
+        two("read.key".into(), &self.parts.read_key);
+        two("read.distance".into(), &self.parts.read_distance);
+        two("read.mix".into(), &self.parts.read_mix);
         list
     }
 
@@ -194,25 +148,25 @@ impl Encoder {
         assert!(l <= self.max_len, "session longer than max_len");
         let kinds = ints(batch.kinds.iter().map(|&k| i32::from(k).min(KINDS as i32 - 1)), &self.device);
         let gaps = ints(batch.gaps.iter().map(|&g| i32::from(g).min(GAPS as i32 - 1)), &self.device);
-        let context = self.kinds.clone().select(0, kinds) + self.gaps.clone().select(0, gaps);
+        let context = self.parts.kinds.clone().select(0, kinds) + self.parts.gaps.clone().select(0, gaps);
         // Item vectors have length about 1: bring their elements to the order of 1.
         let mut x = noisy.reshape([b * l, d]) * (d as f32).sqrt() + context;
         let distances = self.distances(l);
         let future = self.future(l);
-        for block in &self.blocks {
+        for block in &self.parts.blocks {
             x = x.clone() + self.attend(block, x, b, l, &distances, &future);
             let inner = rms_norm(x.clone(), &block.norm_forward).matmul(block.up.clone())
                 + block.up_bias.clone().unsqueeze();
             x = x + activation::relu(inner).matmul(block.down.clone());
         }
-        let h = rms_norm(x, &self.read_norm);
-        let query = h.clone().matmul(self.read_query.clone()).reshape([b, l, d]);
-        let key = h.clone().matmul(self.read_key.clone()).reshape([b, l, d]);
+        let h = rms_norm(x, &self.parts.read_norm);
+        let query = h.clone().matmul(self.parts.read_query.clone()).reshape([b, l, d]);
+        let key = h.clone().matmul(self.parts.read_key.clone()).reshape([b, l, d]);
         let scores = query.matmul(key.swap_dims(1, 2)) / (d as f32).sqrt();
-        let bias =
-            self.read_distance.clone().select(1, distances).reshape([1, l, l]) + future.reshape([1, l, l]);
+        let bias = self.parts.read_distance.clone().select(1, distances).reshape([1, l, l])
+            + future.reshape([1, l, l]);
         let read = activation::softmax(scores + bias, 2).matmul(items);
-        let session = read + h.matmul(self.read_mix.clone()).reshape([b, l, d]);
+        let session = read + h.matmul(self.parts.read_mix.clone()).reshape([b, l, d]);
         normalise(session)
     }
 

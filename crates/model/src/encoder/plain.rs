@@ -1,37 +1,19 @@
 //! The encoder on plain slices: one click at a time, with what the clicks before it left behind. A
 //! processor needs no tensor library for vectors of this size, and a browser has none to download.
 
+use onshelf_core::slices::{add_product, add_scaled, dot, softmax};
 use onshelf_core::version::StudentShape;
 use onshelf_core::weights::Weights;
 
-use super::{EPSILON, GAPS, KINDS, tensors};
+use super::{EPSILON, GAPS, KINDS, Parts};
 use crate::error::ModelError;
-use crate::slices::{add_product, add_scaled, dot, softmax};
-
-struct Block {
-    norm_attention: Vec<f32>,
-    qkv: Vec<f32>,
-    distance: Vec<f32>,
-    out: Vec<f32>,
-    norm_forward: Vec<f32>,
-    up: Vec<f32>,
-    up_bias: Vec<f32>,
-    down: Vec<f32>,
-}
 
 /// The encoder's parameters.
 pub(crate) struct PlainEncoder {
     dim: usize,
     heads: usize,
     max_len: usize,
-    kinds: Vec<f32>,
-    gaps: Vec<f32>,
-    blocks: Vec<Block>,
-    read_norm: Vec<f32>,
-    read_query: Vec<f32>,
-    read_key: Vec<f32>,
-    read_distance: Vec<f32>,
-    read_mix: Vec<f32>,
+    parts: Parts<Vec<f32>, Vec<f32>>,
 }
 
 /// What the positions so far left for those to come.
@@ -53,38 +35,11 @@ impl PlainEncoder {
     /// # Errors
     /// [`ModelError::Weights`] where a tensor is missing, misshapen or not finite.
     pub(crate) fn new(weights: &Weights, shape: &StudentShape) -> Result<Self, ModelError> {
-        let all = tensors(shape);
-        let find = |name: &str| -> Result<Vec<f32>, ModelError> {
-            let dims = &all.iter().find(|(n, _)| n == name).expect("a name of `tensors`").1;
-            Ok(weights.get(name, dims)?.values.clone())
-        };
-        let blocks = (0..shape.blocks)
-            .map(|b| {
-                let part = |part: &str| find(&format!("blocks.{b}.{part}"));
-                Ok(Block {
-                    norm_attention: part("norm_attention")?,
-                    qkv: part("qkv")?,
-                    distance: part("distance")?,
-                    out: part("out")?,
-                    norm_forward: part("norm_forward")?,
-                    up: part("up")?,
-                    up_bias: part("up_bias")?,
-                    down: part("down")?,
-                })
-            })
-            .collect::<Result<_, ModelError>>()?;
         Ok(Self {
             dim: shape.dim,
             heads: shape.heads,
             max_len: shape.max_len,
-            kinds: find("kinds")?,
-            gaps: find("gaps")?,
-            blocks,
-            read_norm: find("read.norm")?,
-            read_query: find("read.query")?,
-            read_key: find("read.key")?,
-            read_distance: find("read.distance")?,
-            read_mix: find("read.mix")?,
+            parts: Parts::read(weights, shape, |t| t.values, |t| t.values)?,
         })
     }
 
@@ -96,17 +51,17 @@ impl PlainEncoder {
         let d = self.dim;
         let before = past.vectors.len() / d;
         assert!(before < self.max_len, "session longer than max_len");
-        past.blocks.resize_with(self.blocks.len(), Default::default);
+        past.blocks.resize_with(self.parts.blocks.len(), Default::default);
         past.items.extend_from_slice(item);
         let row = |table: &[f32], at: u8, rows: usize| {
             let at = usize::from(at).min(rows - 1) * d;
             table[at..at + d].to_vec()
         };
         // Item vectors have length about 1: bring their elements to the order of 1.
-        let mut x = row(&self.kinds, kind, KINDS);
-        add_scaled(&mut x, 1.0, &row(&self.gaps, gap, GAPS));
+        let mut x = row(&self.parts.kinds, kind, KINDS);
+        add_scaled(&mut x, 1.0, &row(&self.parts.gaps, gap, GAPS));
         add_scaled(&mut x, (d as f32).sqrt(), item);
-        for (block, [keys, values]) in self.blocks.iter().zip(&mut past.blocks) {
+        for (block, [keys, values]) in self.parts.blocks.iter().zip(&mut past.blocks) {
             let mut qkv = vec![0.0; 3 * d];
             add_product(&mut qkv, &rms_norm(&x, &block.norm_attention), &block.qkv);
             keys.extend_from_slice(&qkv[d..2 * d]);
@@ -124,14 +79,14 @@ impl PlainEncoder {
             inner.iter_mut().for_each(|x| *x = x.max(0.0));
             add_product(&mut x, &inner, &block.down);
         }
-        let h = rms_norm(&x, &self.read_norm);
+        let h = rms_norm(&x, &self.parts.read_norm);
         let (mut query, mut key) = (vec![0.0; d], vec![0.0; d]);
-        add_product(&mut query, &h, &self.read_query);
-        add_product(&mut key, &h, &self.read_key);
+        add_product(&mut query, &h, &self.parts.read_query);
+        add_product(&mut key, &h, &self.parts.read_key);
         past.keys.extend_from_slice(&key);
         let mut session = vec![0.0; d];
-        attend(&query, &past.keys, &past.items, d, 0..d, &self.read_distance, &mut session);
-        add_product(&mut session, &h, &self.read_mix);
+        attend(&query, &past.keys, &past.items, d, 0..d, &self.parts.read_distance, &mut session);
+        add_product(&mut session, &h, &self.parts.read_mix);
         let norm = (dot(&session, &session) + EPSILON).sqrt();
         past.vectors.extend(session.iter().map(|x| x / norm));
     }

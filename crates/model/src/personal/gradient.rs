@@ -4,8 +4,9 @@
 //! `∂L/∂q = Σ (weight · chance − wanted) · v / T`; the normalisation takes away what points along `q`:
 //! `∂L/∂u = (∂L/∂q − q (q · ∂L/∂q)) / √(|u|² + ε)`.
 
+use onshelf_core::slices::{add_product, add_scaled, dot, softmax};
+
 use super::{Lesson, Personal, Sample};
-use crate::slices::{add_product, add_scaled, dot, softmax};
 use crate::student::Student;
 
 const EPSILON: f32 = 1e-6;
@@ -41,13 +42,10 @@ pub(super) fn gradient(
         let candidates = sample.vectors.chunks_exact(dim);
         chances.clear();
         chances.extend(candidates.clone().zip(offsets).map(|(v, o)| scale * dot(v, &query) + o));
-        let top = chances.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = chances.iter().map(|s| (s - top).exp()).sum();
-        let log_sum = top + sum.ln();
-        loss += chances.iter().zip(wanted).map(|(s, w)| f64::from(w * (log_sum - s))).sum::<f64>();
-        softmax(&mut chances);
-
         let weight: f32 = wanted.iter().sum();
+        let scored: f64 = chances.iter().zip(wanted).map(|(s, w)| f64::from(*w) * f64::from(*s)).sum();
+        loss += f64::from(weight) * f64::from(softmax(&mut chances)) - scored;
+
         let mut slope = vec![0.0; dim];
         for ((vector, chance), wanted) in candidates.zip(&chances).zip(wanted) {
             add_scaled(&mut slope, scale * (weight * chance - wanted), vector);

@@ -4,7 +4,8 @@
 const LANES: usize = 8;
 
 /// The inner product.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
+#[must_use]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut lanes = [0.0; LANES];
     for (a, b) in a.iter().zip(b) {
@@ -17,21 +18,22 @@ pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// `out += scale * x`
-pub(crate) fn add_scaled(out: &mut [f32], scale: f32, x: &[f32]) {
+pub fn add_scaled(out: &mut [f32], scale: f32, x: &[f32]) {
     out.iter_mut().zip(x).for_each(|(o, x)| *o += scale * x);
 }
 
 /// `out += x · matrix`, the matrix `[x.len(), out.len()]` by rows.
-pub(crate) fn add_product(out: &mut [f32], x: &[f32], matrix: &[f32]) {
+pub fn add_product(out: &mut [f32], x: &[f32], matrix: &[f32]) {
     for (x, row) in x.iter().zip(matrix.chunks_exact(out.len().max(1))) {
         add_scaled(out, *x, row);
     }
 }
 
-/// Makes shares of scores; they sum to 1.
-pub(crate) fn softmax(scores: &mut [f32]) {
+/// Makes shares of scores, which sum to 1; gives the logarithm of the sum of their exponentials.
+pub fn softmax(scores: &mut [f32]) -> f32 {
     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     scores.iter_mut().for_each(|s| *s = (*s - top).exp());
     let sum: f32 = scores.iter().sum();
     scores.iter_mut().for_each(|s| *s /= sum);
+    top + sum.ln()
 }

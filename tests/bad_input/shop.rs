@@ -40,6 +40,7 @@ pub(crate) fn manifest(items: usize) -> Manifest {
         created: 1,
         previous: None,
         student: shape(),
+        frozen: None,
         fine_tune: FineTuneConfig {
             learning_rate: 0.02,
             steps_per_click: 2,

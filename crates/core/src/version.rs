@@ -156,6 +156,9 @@ pub struct FineTuneConfig {
     /// Share of the loss that follows the shipped student's own ranking (0–1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub distil: f32,
+    /// Share of a step that goes to one of the shopper's earlier sessions (0–1; 0: none are kept).
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub replay: f32,
 }
 
 /// What it was before manifests named it; those manifests must keep their bytes.
@@ -185,8 +188,44 @@ impl FineTuneConfig {
             hard: 200,
             affinity_rate: 0.1,
             distil: 0.5,
+            replay: 0.0,
         }
     }
+
+    /// The same rate and steps with one strategy alone; its strength is the manifest's, or a usual one where
+    /// the manifest does without.
+    #[must_use]
+    pub fn with(self, strategy: Strategy) -> Self {
+        let or = |value: f32, usual: f32| if value > 0.0 { value } else { usual };
+        let plain = Self { proximal: 0.0, memory: 0.0, distil: 0.0, replay: 0.0, ..self.clone() };
+        let near = Self { proximal: or(self.proximal, 0.05), ..plain };
+        match strategy {
+            Strategy::Shipped => self,
+            Strategy::Gradient => Self { proximal: 0.0, ..near },
+            Strategy::Proximal => near,
+            Strategy::Replay => {
+                Self { memory: or(self.memory, memory()), replay: or(self.replay, 0.3), ..near }
+            }
+            Strategy::Distillation => Self { distil: or(self.distil, 0.5), ..near },
+        }
+    }
+}
+
+/// How a device keeps from forgetting while it fine-tunes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Strategy {
+    /// What the manifest says.
+    #[default]
+    Shipped,
+    /// The newest click alone.
+    Gradient,
+    /// A pull towards the shipped student (Li et al., MLSys 2020).
+    Proximal,
+    /// Earlier clicks and sessions again.
+    Replay,
+    /// Part of the loss follows the shipped student's own ranking (Li & Hoiem, ECCV 2016).
+    Distillation,
 }
 
 /// What a manifest means that does not name all fields.
@@ -201,6 +240,7 @@ impl Default for FineTuneConfig {
             hard: 0,
             affinity_rate: 0.0,
             distil: 0.0,
+            replay: 0.0,
         }
     }
 }
@@ -218,6 +258,10 @@ pub struct Manifest {
     pub previous: Option<String>,
     /// The student's shape.
     pub student: StudentShape,
+    /// SHA-256 (hex) of all tensors but the adapter's: two versions that share it differ in the adapter
+    /// alone, and what a device learned on one carries over to the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
     /// How devices fine-tune.
     pub fine_tune: FineTuneConfig,
     /// Number of items in the catalogue.

@@ -11,6 +11,7 @@
 mod gradient;
 #[cfg(feature = "burn")]
 mod graph;
+mod guard;
 
 use onshelf_core::slices::{dot, softmax};
 use onshelf_core::version::FineTuneConfig;
@@ -23,47 +24,14 @@ use crate::adam::Adam;
 use crate::error::ModelError;
 use crate::student::{Adapter, Student};
 
+use guard::Good;
+pub use guard::Guard;
+
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
 
-/// How fast old evidence fades from the guard: its memory is about ten clicks.
-const FADE: f64 = 0.9;
-/// Clicks that have to be compared before the shelf may follow the personal model.
-const PATIENCE: u32 = 3;
-/// How far the personal model has to be ahead (nats a click). Chosen on the shoppers of the new-shopper
-/// benchmark that decide: so that few shelves get worse.
-const LEAD: f64 = 0.15;
-
 /// Names of the saved moments.
 const MOMENTS: [&str; 3] = ["moments.down", "moments.up", "moments.taste"];
-
-/// Prequential comparison of the personal with the shipped model.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Guard {
-    /// Clicks compared so far.
-    pub clicks: u32,
-    /// Faded mean of `loss(shipped) - loss(personal)` in nats a click; above 0 the personal leads.
-    pub lead: f64,
-}
-
-impl Guard {
-    /// Notes one click's loss (negative log-likelihood, nats) under both models.
-    pub fn note(&mut self, shipped: f64, personal: f64) {
-        let difference = shipped - personal;
-        if !difference.is_finite() {
-            return;
-        }
-        self.clicks += 1;
-        let fade = FADE.min(1.0 - 1.0 / f64::from(self.clicks));
-        self.lead = fade * self.lead + (1.0 - fade) * difference;
-    }
-
-    /// Whether the shelf should follow the personal model.
-    #[must_use]
-    pub fn trusts_personal(&self) -> bool {
-        self.clicks >= PATIENCE && self.lead > LEAD
-    }
-}
 
 /// Personal parameters and their optimiser state.
 #[derive(Clone, PartialEq)]
@@ -78,6 +46,8 @@ pub struct Personal {
     pub steps: u64,
     /// Whether the personal model is ahead.
     pub guard: Guard,
+    /// What to go back to when the lead is lost.
+    good: Option<Box<Good>>,
     moments: [Adam; 3],
     seed: u64,
 }
@@ -158,6 +128,7 @@ impl Personal {
             affinity: Vec::new(),
             steps: 0,
             guard: Guard::default(),
+            good: None,
             moments,
             seed,
         }
@@ -182,7 +153,8 @@ impl Personal {
         self.adapter.apply(session, Some(&self.taste))
     }
 
-    /// One optimiser step on a lesson; gives the mean loss before it (nats a click).
+    /// One optimiser step on a lesson, a share of it (`config.replay`) on an earlier session's; gives the
+    /// mean loss on the lesson before it (nats a click).
     ///
     /// # Errors
     /// [`ModelError::NotFinite`] or [`ModelError::Device`]; the state is unchanged then.
@@ -190,10 +162,17 @@ impl Personal {
         &mut self,
         student: &Student,
         lesson: &Lesson,
+        earlier: Option<&Lesson>,
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
         let candidates = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let (loss, gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
+        let (loss, mut gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
+        if let Some(earlier) = earlier {
+            let candidates = Sample::draw(student, earlier, config, self.seed ^ self.steps);
+            let again = self.gradient(student, earlier, &candidates, config.proximal).await?.1;
+            let share = config.replay.clamp(0.0, 1.0);
+            gradient.iter_mut().zip(again).for_each(|(g, a)| *g += share * (a - *g));
+        }
         if !loss.is_finite() {
             return Err(ModelError::NotFinite { what: "loss", step: self.steps });
         }
@@ -261,13 +240,21 @@ impl Personal {
         for (adam, name) in self.moments.iter().zip(MOMENTS) {
             adam.write(name, &mut out);
         }
+        if let Some(good) = &self.good {
+            good.write(&mut out);
+        }
         out
     }
 
     /// Small facts that go beside the tensors.
     #[must_use]
     pub fn facts(&self) -> Facts {
-        Facts { steps: self.steps, guard: self.guard, seed: self.seed }
+        Facts {
+            steps: self.steps,
+            guard: self.guard,
+            good_lead: self.good.as_ref().map(|good| good.lead),
+            seed: self.seed,
+        }
     }
 
     /// For so many traits, reads what [`Self::to_weights`] and [`Self::facts`] gave.
@@ -297,6 +284,10 @@ impl Personal {
             },
             steps: facts.steps,
             guard: facts.guard,
+            good: facts
+                .good_lead
+                .map(|lead| Good::read(weights, [dim, rank, traits], lead).map(Box::new))
+                .transpose()?,
             seed: facts.seed,
         })
     }
@@ -309,6 +300,9 @@ pub struct Facts {
     pub steps: u64,
     /// The guard.
     pub guard: Guard,
+    /// Lead of the state to go back to, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub good_lead: Option<f64>,
     /// Seed of the negatives.
     pub seed: u64,
 }

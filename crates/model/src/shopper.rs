@@ -12,7 +12,7 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::{Click, EventKind};
 use onshelf_core::quality::{Gate, Reason, Rules};
 use onshelf_core::rank::{cap_per_group, top_k};
-use onshelf_core::version::Manifest;
+use onshelf_core::version::{FineTuneConfig, Manifest, Strategy};
 use onshelf_core::weights::Weights;
 
 use crate::affinity::Traits;
@@ -28,6 +28,10 @@ pub use state::Restored;
 
 /// Clicks of a session that are kept; older ones are forgotten.
 pub const SESSION_LIMIT: usize = 100;
+/// Earlier sessions that are kept, where the model version asks for replay.
+pub const PAST_SESSIONS: usize = 8;
+/// Clicks of an earlier session that are kept, the newest.
+pub const PAST_CLICKS: usize = 10;
 /// Without a click for so long (30 minutes), the next one begins a new session.
 pub const SESSION_GAP_MS: i64 = 30 * 60 * 1000;
 /// A step that raises the loss by more (nats a click) is undone.
@@ -50,7 +54,10 @@ pub struct Shopper {
     student: Student,
     traits: Traits,
     gate: Gate,
+    config: FineTuneConfig,
     clicks: Vec<Click>,
+    /// Earlier sessions, oldest first; empty where nothing is replayed.
+    past: Vec<Vec<Click>>,
     /// When the newest event came, left out or not: silence ends a session.
     seen_ms: Option<i64>,
     personal: Personal,
@@ -95,12 +102,14 @@ impl Shopper {
         let personal = Personal::new(&student, seed).leaning(traits.len());
         Ok(Self {
             version,
+            config: manifest.fine_tune.clone(),
             manifest,
             catalogue,
             student,
             traits,
             gate: Gate::new(Rules::default()),
             clicks: Vec::new(),
+            past: Vec::new(),
             seen_ms: None,
             personal,
             judged: 0,
@@ -144,13 +153,21 @@ impl Shopper {
     /// Steps that the manifest asks for after a click.
     #[must_use]
     pub fn steps_per_click(&self) -> usize {
-        self.manifest.fine_tune.steps_per_click
+        self.config.steps_per_click
     }
 
-    /// Whether shelves follow the personal model now.
+    /// Fine-tunes by another strategy than the model version asks for, from the next step on.
+    pub fn set_strategy(&mut self, strategy: Strategy) {
+        self.config = self.manifest.fine_tune.clone().with(strategy);
+        if self.config.replay == 0.0 {
+            self.past.clear();
+        }
+    }
+
+    /// Whether the personal model has a say in the order of shelves now.
     #[must_use]
     pub fn is_personal(&self) -> bool {
-        self.personal.guard.trusts_personal()
+        self.personal.guard.say() > 0.0
     }
 
     /// Takes an event into the session, or says why not.
@@ -162,9 +179,7 @@ impl Shopper {
         let click = Click { item, kind, at_ms: Some(now_ms), dwell_ms };
         let last = self.seen_ms.replace(now_ms);
         if last.is_some_and(|then| now_ms.saturating_sub(then) > SESSION_GAP_MS) {
-            self.clicks.clear();
-            self.judged = 0;
-            self.gate = Gate::new(Rules::default());
+            self.begin_session();
         }
         if let Some(reason) = self.gate.judge(&click).reason() {
             return Tracked::LeftOut(reason.as_str());
@@ -180,11 +195,28 @@ impl Shopper {
         Tracked::Accepted
     }
 
+    fn begin_session(&mut self) {
+        let mut over = std::mem::take(&mut self.clicks);
+        // Nothing is kept that nothing is learned from.
+        if self.config.replay > 0.0 && over.len() > 1 {
+            over.drain(..over.len().saturating_sub(PAST_CLICKS));
+            self.past.push(over);
+            let surplus = self.past.len().saturating_sub(PAST_SESSIONS);
+            self.past.drain(..surplus);
+        }
+        self.judged = 0;
+        self.gate = Gate::new(Rules::default());
+    }
+
     /// The session as the student reads it.
     fn input(&self) -> SessionInput {
+        self.input_of(&self.clicks)
+    }
+
+    fn input_of(&self, clicks: &[Click]) -> SessionInput {
         let mut input = SessionInput::default();
         let mut before: Option<i64> = None;
-        for click in &self.clicks {
+        for click in clicks {
             input.items.push(click.item);
             input.kinds.push(click.kind.code());
             // A clock that goes backwards counts as no time at all.
@@ -225,7 +257,17 @@ impl Shopper {
 
     /// The query that shelves follow for a session vector.
     fn query(&self, session: &[f32]) -> Vec<f32> {
-        if self.is_personal() { self.personal.query(session) } else { self.shipped_query(session) }
+        // Scores are linear in the query: a blend of queries is the blend of scores, for one scan.
+        match self.personal.guard.say() {
+            0.0 => self.shipped_query(session),
+            1.0 => self.personal.query(session),
+            say => {
+                let mut blend = self.shipped_query(session);
+                let personal = self.personal.query(session);
+                blend.iter_mut().zip(personal).for_each(|(b, p)| *b += say * (p - *b));
+                blend
+            }
+        }
     }
 
     fn shipped_query(&self, session: &[f32]) -> Vec<f32> {
@@ -250,7 +292,7 @@ impl Shopper {
         let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
         self.score_all(&query, &prefix).await?;
         if request.kind == Kind::ForYou && self.is_personal() {
-            self.traits.add(&self.personal.affinity, &mut self.scores);
+            self.traits.add(&self.leanings(), &mut self.scores);
         }
         let catalogue = &self.catalogue;
         let own = if request.kind == Kind::Similar { filter.item } else { None };
@@ -259,6 +301,12 @@ impl Shopper {
         let kept =
             cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
         Ok(self.listed(&kept))
+    }
+
+    /// The leanings by the say that the personal model has.
+    fn leanings(&self) -> Vec<f32> {
+        let say = self.personal.guard.say();
+        self.personal.affinity.iter().map(|x| say * x).collect()
     }
 
     async fn query_of(&mut self, request: &Request) -> Result<Vec<f32>, RequestError> {
@@ -318,14 +366,15 @@ impl Shopper {
         let Some(lesson) = Lesson::new(&vectors, &items, dim) else { return Ok(None) };
         self.judge(&vectors, &items).await?;
         let before = self.personal.clone();
-        let config = self.manifest.fine_tune.clone();
+        let config = self.config.clone();
+        let earlier = self.earlier_lesson().await?;
         let lesson = match config.hard {
             0 => lesson,
             hard => lesson.with_hard(self.best_before_newest(&vectors, &items, hard).await?),
         };
         let mut losses = Vec::with_capacity(steps + 1);
         for _ in 0..steps {
-            match self.personal.step(&self.student, &lesson, &config).await {
+            match self.personal.step(&self.student, &lesson, earlier.as_ref(), &config).await {
                 Ok(loss) => losses.push(loss),
                 Err(error) => {
                     self.personal = before;
@@ -337,11 +386,19 @@ impl Shopper {
         let first = losses.first().copied().unwrap_or(after);
         let kept = after.is_finite() && after <= first + WORSE;
         if !kept {
-            let guard = self.personal.guard;
             self.personal = before;
-            self.personal.guard = guard;
         }
         Ok(Some(Tuned { steps: steps as u32, loss_before: first, loss_after: after, kept }))
+    }
+
+    /// One of the earlier sessions, in turn.
+    async fn earlier_lesson(&self) -> Result<Option<Lesson>, ModelError> {
+        let Some(turn) = self.personal.steps.checked_rem(self.past.len() as u64) else { return Ok(None) };
+        let clicks = &self.past[turn as usize];
+        let mut encoded = Encoded::default();
+        self.student.encode_on(&self.input_of(clicks), &mut encoded).await?;
+        let items: Vec<u32> = clicks.iter().map(|c| c.item).collect();
+        Ok(Lesson::new(encoded.vectors(), &items, self.manifest.student.dim))
     }
 
     /// What the shipped student would have shown before the newest click.
@@ -375,11 +432,11 @@ impl Shopper {
             let affinity = &mut self.personal.affinity;
             self.traits.add(affinity, &mut self.scores);
             let personal = loss_of(&self.scores, items[at]);
-            let rate = self.manifest.fine_tune.affinity_rate;
+            let rate = self.config.affinity_rate;
             if rate > 0.0 {
                 self.traits.step(affinity, &self.scores, items[at], rate);
             }
-            self.personal.guard.note(shipped, personal);
+            self.personal.judge(&self.student, shipped, personal);
         }
         self.judged = items.len();
         Ok(())
@@ -388,6 +445,7 @@ impl Shopper {
     /// Forgets everything learned and the session.
     pub fn erase(&mut self) {
         self.clicks.clear();
+        self.past.clear();
         self.seen_ms = None;
         self.encoded = Encoded::default();
         self.judged = 0;

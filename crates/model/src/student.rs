@@ -91,22 +91,37 @@ impl Adapter {
     /// Reads the tensors `adapter.down` and `adapter.up`.
     ///
     /// # Errors
-    /// [`ModelError::Weights`].
+    /// [`ModelError::Weights`] where one is missing or has another shape.
     pub fn read(weights: &Weights, dim: usize, rank: usize) -> Result<Self, ModelError> {
-        let down = weights.get("adapter.down", &[dim, rank])?.values.clone();
-        let up = weights.get("adapter.up", &[rank, dim])?.values.clone();
-        Ok(Self { down, up, rank })
+        Self::read_as("adapter", weights, dim, rank)
     }
 
     /// Adds the tensors `adapter.down` and `adapter.up`.
     pub fn write(&self, weights: &mut Weights) {
-        let dim = self.down.len() / self.rank.max(1);
-        let tensor = |shape: [usize; 2], values: &Vec<f32>| weights::Tensor {
+        self.write_as("adapter", weights);
+    }
+
+    /// Reads the tensors `<name>.down` and `<name>.up`.
+    pub(crate) fn read_as(
+        name: &str,
+        weights: &Weights,
+        dim: usize,
+        rank: usize,
+    ) -> Result<Self, ModelError> {
+        let down = weights.get(&format!("{name}.down"), &[dim, rank])?.values.clone();
+        let up = weights.get(&format!("{name}.up"), &[rank, dim])?.values.clone();
+        Ok(Self { down, up, rank })
+    }
+
+    /// Adds the tensors `<name>.down` and `<name>.up`.
+    pub(crate) fn write_as(&self, name: &str, weights: &mut Weights) {
+        let dim = self.up.len() / self.rank.max(1);
+        let tensor = |shape: [usize; 2], values: &[f32]| weights::Tensor {
             shape: shape.to_vec(),
-            values: values.clone(),
+            values: values.to_vec(),
         };
-        weights.floats.insert("adapter.down".into(), tensor([dim, self.rank], &self.down));
-        weights.floats.insert("adapter.up".into(), tensor([self.rank, dim], &self.up));
+        weights.floats.insert(format!("{name}.down"), tensor([dim, self.rank], &self.down));
+        weights.floats.insert(format!("{name}.up"), tensor([self.rank, dim], &self.up));
     }
 
     /// The rank.

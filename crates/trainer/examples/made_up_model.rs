@@ -62,6 +62,7 @@ fn main() -> Result<()> {
         created: 0,
         previous: None,
         student: shape,
+        frozen: None,
         fine_tune: FineTuneConfig::tuned(),
         items: u32::try_from(items)?,
         files: Vec::new(),

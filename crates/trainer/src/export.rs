@@ -14,7 +14,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, ItemAttributes};
-use onshelf_core::version::{FileEntry, MANIFEST_FORMAT, Manifest, Role, signing_key, to_hex};
+use onshelf_core::version::{FileEntry, MANIFEST_FORMAT, Manifest, Role, sha256_hex, signing_key, to_hex};
+use onshelf_core::weights::Weights;
 
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
@@ -68,6 +69,7 @@ pub fn export(
         created,
         previous: None,
         student: loaded.info.student.clone(),
+        frozen: None,
         fine_tune: loaded.info.fine_tune.clone(),
         items: u32::try_from(data.catalogue.len()).context("too many items")?,
         files: Vec::new(),
@@ -79,7 +81,14 @@ pub fn export(
     publish(manifest, &loaded.file, &catalogue, key_file, out)
 }
 
-/// Signs and writes a model version; fills in the files and the version before.
+/// SHA-256 (hex) of all tensors but the shared adapter's.
+fn frozen(weights: &[u8]) -> Result<String> {
+    let mut weights = Weights::from_safetensors(weights)?;
+    weights.floats.retain(|name, _| !name.starts_with("adapter."));
+    Ok(sha256_hex(&weights.to_safetensors()?))
+}
+
+/// Signs and writes a model version; fills in the files, the version before and what is frozen.
 ///
 /// # Errors
 /// Where the key or a file cannot be read or written.
@@ -95,6 +104,7 @@ pub fn publish(
         FileEntry::describe(Role::Catalogue, catalogue, "json"),
     ];
     manifest.previous = previous(out);
+    manifest.frozen = Some(frozen(weights)?);
     for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }

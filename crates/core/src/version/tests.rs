@@ -25,6 +25,7 @@ fn manifest() -> Manifest {
             temperature: 0.07,
             times: true,
         },
+        frozen: None,
         fine_tune: FineTuneConfig {
             learning_rate: 0.01,
             steps_per_click: 4,

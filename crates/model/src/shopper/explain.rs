@@ -36,7 +36,7 @@ impl Shopper {
         let dim = self.manifest.student.dim;
         let newest = self.newest().await?;
         let input = self.input().last(self.manifest.student.max_len);
-        let bonus = if self.is_personal() { self.traits.bonus(&self.personal.affinity, item) } else { 0.0 };
+        let bonus = self.personal.guard.say() * self.traits.bonus(&self.personal.affinity, item);
         let score = self.score_of(item, &self.query(&newest), &input.items) + bonus;
         let shipped = self.score_of(item, &self.shipped_query(&newest), &input.items);
         let without: Vec<_> = (0..input.items.len()).map(|at| input.without(at)).collect();
@@ -74,8 +74,8 @@ impl Shopper {
             return Ok(Vec::new());
         }
         let newest = self.newest().await?;
-        let own = self.category_shares(&self.query(&newest), self.is_personal());
-        let everybody = self.category_shares(&vec![0.0; newest.len()], false);
+        let own = self.category_shares(&self.query(&newest), &self.leanings());
+        let everybody = self.category_shares(&vec![0.0; newest.len()], &[]);
         let mut gains: Vec<(String, f32)> = (0_u32..)
             .zip(own.iter().zip(&everybody))
             .filter_map(|(code, (own, all))| {
@@ -90,14 +90,12 @@ impl Shopper {
     }
 
     /// The softmax of all items' scores, summed by category.
-    fn category_shares(&self, query: &[f32], leaning: bool) -> Vec<f32> {
+    fn category_shares(&self, query: &[f32], leanings: &[f32]) -> Vec<f32> {
         let temperature = self.manifest.student.temperature;
         let scaled: Vec<f32> = query.iter().map(|x| x / temperature).collect();
         let (mut lut, mut scores) = (Vec::new(), Vec::new());
         self.student.table().score_all(&scaled, &mut lut, &mut scores);
-        if leaning {
-            self.traits.add(&self.personal.affinity, &mut scores);
-        }
+        self.traits.add(leanings, &mut scores);
         let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         let mut shares = vec![0.0_f32; self.catalogue.category_codes()];
         for (item, score) in (1_u32..).zip(&scores) {

@@ -9,11 +9,11 @@ use crate::personal::loss_of;
 /// Where the item that was clicked next stood among all that could be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Foretold {
-    /// Its rank by the shipped student, and by the personal model.
-    pub ranks: [Option<usize>; 2],
+    /// Its rank by the shipped student, by the personal model, and as the guard would have shown it.
+    pub ranks: [Option<usize>; 3],
     /// Their losses (nats): the negative log-likelihood of the item among those that could be shown.
-    pub losses: [f64; 2],
-    /// Whether the guard would have shown the personal model's shelf.
+    pub losses: [f64; 3],
+    /// Whether the personal model had a say in what would have been shown.
     pub personal: bool,
 }
 
@@ -25,12 +25,13 @@ impl Shopper {
     pub async fn foretell(&mut self, item: u32, hidden: &[u32]) -> Result<Foretold, ModelError> {
         let session = self.newest().await?;
         let prefix = self.recent_items();
-        let queries = [self.shipped_query(&session), self.personal.query(&session)];
+        let queries = [self.shipped_query(&session), self.personal.query(&session), self.query(&session)];
+        let leanings = [Vec::new(), self.personal.affinity.clone(), self.leanings()];
         let mut out = Foretold { personal: self.is_personal(), ..Default::default() };
         for (at, query) in queries.iter().enumerate() {
             self.score_all(query, &prefix).await?;
-            if at == 1 {
-                self.traits.add(&self.personal.affinity, &mut self.scores);
+            if at > 0 {
+                self.traits.add(&leanings[at], &mut self.scores);
             }
             for &other in hidden.iter().filter(|&&other| other != item) {
                 if let Some(score) = (other as usize).checked_sub(1).and_then(|i| self.scores.get_mut(i)) {

@@ -107,7 +107,7 @@ fn adapt(student: &Student, session: &SessionInput, config: &FineTuneConfig, see
     let vectors = block_on(student.encode(session))?;
     if let Some(lesson) = Lesson::new(&vectors, &session.items, student.shape().dim) {
         for _ in 0..STEPS {
-            block_on(personal.step(student, &lesson, config))?;
+            block_on(personal.step(student, &lesson, None, config))?;
         }
     }
     Ok(personal)

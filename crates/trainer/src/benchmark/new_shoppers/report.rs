@@ -77,11 +77,10 @@ fn marks<'a>(all: impl Iterator<Item = &'a Foretold>) -> Marks {
     let mut out = Marks::default();
     for f in all {
         out.tests += 1;
-        let shown = usize::from(f.personal);
-        for (at, which) in [0, 1, shown].into_iter().enumerate() {
-            out.hr_10[at] += recall_at(f.ranks[which], 10);
-            out.ndcg_10[at] += ndcg_at(f.ranks[which], 10);
-            out.loss[at] += f.losses[which];
+        for at in 0..f.ranks.len() {
+            out.hr_10[at] += recall_at(f.ranks[at], 10);
+            out.ndcg_10[at] += ndcg_at(f.ranks[at], 10);
+            out.loss[at] += f.losses[at];
         }
     }
     let n = out.tests.max(1) as f64;
@@ -111,7 +110,7 @@ pub(super) fn line(
 ) -> StrategyLine {
     let per_shopper = |value: &dyn Fn(&Foretold, usize) -> f64| -> Vec<f64> {
         let mean = |p: &[Foretold]| {
-            let sum: f64 = p.iter().map(|f| value(f, usize::from(f.personal)) - value(f, 0)).sum();
+            let sum: f64 = p.iter().map(|f| value(f, 2) - value(f, 0)).sum();
             sum / p.len().max(1) as f64
         };
         people.iter().map(|p| mean(p)).collect()
@@ -121,9 +120,8 @@ pub(super) fn line(
     let moved = |shown: bool| {
         let (mut worse, mut better) = (0, 0);
         for p in people {
-            let sum = |which: &dyn Fn(&Foretold) -> usize| p.iter().map(|f| rank(f, which(f))).sum::<f64>();
-            let after = sum(&|f| if shown { usize::from(f.personal) } else { 1 });
-            let before = sum(&|_| 0);
+            let sum = |which: usize| p.iter().map(|f| rank(f, which)).sum::<f64>();
+            let (before, after) = (sum(0), sum(if shown { 2 } else { 1 }));
             worse += usize::from(after > before);
             better += usize::from(after < before);
         }

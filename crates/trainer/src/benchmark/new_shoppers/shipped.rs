@@ -119,6 +119,7 @@ impl Shipped {
             created: 0,
             previous: None,
             student: self.about.shape.clone(),
+            frozen: None,
             fine_tune: config.clone(),
             items: self.catalogue.len() as u32,
             files: Vec::new(),

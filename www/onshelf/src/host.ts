@@ -11,6 +11,7 @@ import { Journal, replay } from "./journal.js";
 import {
   READS,
   type Call,
+  type Conditions,
   type Control,
   type FromWorker,
   type LoadConfig,
@@ -21,7 +22,7 @@ import {
 import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
 import { isStorageFailure, Saver } from "./saver.js";
-import { Tabs } from "./tabs.js";
+import { Tabs, type TabsHost } from "./tabs.js";
 import type { Change, DeviceKind, Progress } from "./types.js";
 
 /** Posts to the page. */
@@ -93,11 +94,17 @@ export class Host {
 
   #control(message: Control): void {
     if (message.control === "ping") this.#post({ note: "pong" });
-    else if (message.control === "conditions") this.#loaded?.loop.mind(message.conditions);
+    else if (message.control === "conditions") this.#mind(message.conditions);
     else if (message.control === "flush") void this.#loaded?.saver.flush();
     else if (!this.#queue.drop(message.id) && this.#running === message.id) {
       this.#aborted.add(message.id);
     }
+  }
+
+  #mind(conditions: Conditions): void {
+    const { loop, tabs } = this.#loaded ?? {};
+    loop?.mind(conditions);
+    if (!conditions.hidden) tabs?.greet();
   }
 
   async #answer(call: Call): Promise<void> {
@@ -153,6 +160,7 @@ export class Host {
         return;
       case "track":
         this.#journal.note(call.id, call.args);
+        tabs.click(call.args);
         this.#through = call.id;
         this.#stale = true;
         saver.touch();
@@ -187,7 +195,7 @@ export class Host {
 
   async #afterLearning({ steps, kept }: Methods["fineTune"]["result"]): Promise<void> {
     if (steps === 0) return;
-    await this.#snapshot();
+    this.#need().tabs.send(await this.#snapshot());
     this.#need().saver.touch();
     if (kept) this.#change("learned");
   }
@@ -218,7 +226,6 @@ export class Host {
     await this.#restore(cpu, config, saver, pristine);
     progress("restore", 1, 1);
     this.#paused ||= config.paused;
-    const tabs = new Tabs(config, (what) => this.#fromOtherTab(what));
     const loop = new Loop(
       {
         idle: () => this.#queue.idle,
@@ -227,6 +234,7 @@ export class Host {
       },
       config.conditions,
     );
+    const tabs = new Tabs(config, this.#tabsHost(facts.model_version));
     this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
     if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
     return facts;
@@ -360,12 +368,40 @@ export class Host {
     return undefined;
   }
 
-  async #snapshot(): Promise<void> {
+  /** @returns the copy */
+  async #snapshot(): Promise<Uint8Array> {
     const bytes = await this.#need().devices.serve((engine) => engine.exportState());
     this.#stale = false;
     this.#journal.take(bytes, this.#through);
     const copy = bytes.slice();
     this.#post({ note: "snapshot", bytes: copy, through: this.#through }, [copy.buffer]);
+    return bytes;
+  }
+
+  #tabsHost(model_version: string): TabsHost {
+    const own = (work: () => Promise<void>) =>
+      void this.#queue.own(work).catch((error: unknown) => this.#failed(error));
+    return {
+      model_version,
+      decided: (what) => this.#fromOtherTab(what),
+      clicked: (event, applied) =>
+        own(async () => {
+          await this.#need().devices.serve((engine) => engine.track(...event));
+          applied();
+          this.#journal.note(this.#through, event);
+          this.#stale = true;
+          this.#change("session");
+        }),
+      adopt: (state, lacking) =>
+        own(async () => {
+          const events = lacking();
+          await this.#need().devices.serve((engine) => replay(engine, state, events));
+          await this.#snapshot();
+          this.#change("session");
+        }),
+      share: (send) =>
+        own(async () => send(await this.#need().devices.serve((engine) => engine.exportState()))),
+    };
   }
 
   #onIdle(): void {

@@ -227,5 +227,6 @@ export interface Inspection {
   worker_restarts: number;
 }
 
-/** What an `Onshelf.onChange` listener is told. */
-export type Change = "learned" | "erased" | "device" | "restarted" | "paused" | "resumed";
+/** What an `Onshelf.onChange` listener is told. `session`: another tab of the shop was clicked in, or learned. */
+export type Change =
+  "learned" | "session" | "erased" | "device" | "restarted" | "paused" | "resumed";

@@ -17,6 +17,8 @@
  * | `gpu=METHOD:CODE` | METHOD on WebGPU throws CODE; recommend only for the page's own slots |
  * | `gpu=wrong` | WebGPU ranks backwards |
  * | `adapter=none`, `adapter=real`, `adapter=fallback` | what requestAdapter gives |
+ * | `versions=N` | the first N loads give versions fake-1 … fake-N, later ones fake-N |
+ * | `update_error=CODE` | every load after the first throws this code |
  * | `roll_back_at=N` | the Nth step of an engine's life is rolled back by the guard |
  *
  * Any overlap of two calls throws, as the real one does. Items are `item-0` … `item-999`.
@@ -33,11 +35,14 @@ function coded(code, message = `fake ${code}`) {
 /** Counts over all workers; a synchronous request is the one memory that outlives a worker. */
 function countedBelow(switches, name) {
   const times = switches.get("times");
-  if (times === null) return true;
+  return times === null || counted(name) <= Number(times);
+}
+
+function counted(name) {
   const request = new XMLHttpRequest();
   request.open("GET", `/fake-count?name=${name}`, false);
   request.send();
-  return Number(request.responseText) <= Number(times);
+  return Number(request.responseText);
 }
 
 function wait(ms) {
@@ -82,6 +87,7 @@ export function fakeEngine(kind) {
     #calls = 0;
     #erased = false;
     #state = { session: [], steps: 0, weights: {} };
+    #version = "fake-1";
 
     static async create() {
       return new Engine();
@@ -103,6 +109,12 @@ export function fakeEngine(kind) {
         const error = this.#switches.get("load_error");
         if (error !== null) throw coded(error);
         await wait(Number(this.#switches.get("load_ms")));
+        if (this.#switches.has("versions") || this.#switches.has("update_error")) {
+          const load = counted("load");
+          const code = this.#switches.get("update_error");
+          if (code !== null && load > 1) throw coded(code);
+          this.#version = `fake-${Math.min(load, Number(this.#switches.get("versions")) || 1)}`;
+        }
         this.#maybePanic("load");
         this.#maybeLose("load");
         for (const stage of ["manifest", "verify", "weights", "catalogue"]) onProgress(stage, 1, 1);
@@ -148,7 +160,12 @@ export function fakeEngine(kind) {
           rank: at + 1,
         }));
         const facts = { slot: request.slot, kind: request.kind ?? "for_you", personal };
-        return { shelf_id: `shelf-${++this.#calls}`, items, model_version: "fake-1", ...facts };
+        return {
+          shelf_id: `shelf-${++this.#calls}`,
+          items,
+          model_version: this.#version,
+          ...facts,
+        };
       });
     }
 
@@ -249,7 +266,7 @@ export function fakeEngine(kind) {
 
     #facts() {
       return {
-        model_version: "fake-1",
+        model_version: this.#version,
         items: ITEMS,
         parameters: 4096,
         personal_parameters: 64,

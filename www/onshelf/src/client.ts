@@ -18,6 +18,7 @@ import type {
   Shelf,
   ShelfEvent,
   TrackResult,
+  UpdateReport,
 } from "./types.js";
 
 /**
@@ -170,6 +171,17 @@ export class Onshelf {
   async setDevice(device: DeviceKind): Promise<DeviceKind> {
     demand(isDevice(device), "device must be cpu or webgpu");
     return this.#supervisor.call("setDevice", [device]);
+  }
+
+  /**
+   * Looks whether the shop has published a newer model version, and changes over to it between two
+   * commands; until then the present one serves. The session stays. What was learned is carried over where
+   * the versions differ in the shared adapter alone, and dropped otherwise.
+   *
+   * @throws OnshelfError as `load`; the present version goes on then. `ABORTED` if another call was faster
+   */
+  async update(): Promise<UpdateReport> {
+    return this.#supervisor.call("update", []);
   }
 
   /** Writes what is not yet written, frees the model and ends the worker. May be called twice. */

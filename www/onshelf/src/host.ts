@@ -46,6 +46,9 @@ interface Loaded {
   pristine: Uint8Array;
 }
 
+/** Not in turn: they wait for the network or a device, while commands go on. */
+const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update"]);
+
 /** Steps after a click where the model version does not say. */
 const USUAL_STEPS = 4;
 
@@ -76,7 +79,7 @@ export class Host {
   receive(message: ToWorker): void {
     if ("control" in message) this.#control(message);
     else if (message.method === "dispose") void this.#dispose(message.id);
-    else if (message.method === "setDevice") void this.#answer(message);
+    else if (ASIDE.has(message.method)) void this.#answer(message);
     else {
       // At once, so that a fine-tuning that runs stops after its step.
       if (message.method === "pause") this.#paused = true;
@@ -145,6 +148,8 @@ export class Host {
         return this.#erase();
       case "setDevice":
         return devices.set(...call.args);
+      case "update":
+        return this.#update();
       default:
         return undefined;
     }
@@ -181,6 +186,11 @@ export class Host {
         tabs.tell("erased");
         this.#change("erased");
         return;
+      case "update":
+        if (!(result as Methods["update"]["result"]).changed) return;
+        saver.touch();
+        this.#change("updated");
+        return;
       case "pause":
       case "resume": {
         const what = call.method === "pause" ? "paused" : "resumed";
@@ -202,21 +212,13 @@ export class Host {
 
   async #load(config: LoadConfig): Promise<ModelFacts> {
     if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
-    const progress = (stage: Progress["stage"], loaded: number, total: number) =>
-      this.#post({ note: "progress", progress: { stage, loaded, total } });
+    const progress = this.#progress;
     const cpu = await openEngine("cpu", config.assets, 0);
     const facts = await cpu.load(config.model, config.publicKeys, (stage, loaded, total) =>
       progress(stage as Progress["stage"], loaded, total),
     );
     const pristine = cpu.exportState();
-    const host: DevicesHost = {
-      queue: this.#queue,
-      journal: this.#journal,
-      config,
-      onSwitch: (device) => this.#change("device", device),
-      onProgress: (loaded, total) => progress("device", loaded, total),
-    };
-    const devices = new Devices(host, cpu, facts);
+    const devices = new Devices(this.#devicesHost(config), cpu, facts);
     const saver = new Saver(
       config.storage,
       () => this.#queue.own(() => devices.serve((engine) => engine.save())),
@@ -234,10 +236,52 @@ export class Host {
       },
       config.conditions,
     );
-    const tabs = new Tabs(config, this.#tabsHost(facts.model_version));
+    const tabs = new Tabs(config, this.#tabsHost());
     this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
     if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
     return facts;
+  }
+
+  readonly #progress = (stage: Progress["stage"], loaded: number, total: number) =>
+    this.#post({ note: "progress", progress: { stage, loaded, total } });
+
+  #devicesHost(config: LoadConfig): DevicesHost {
+    return {
+      queue: this.#queue,
+      journal: this.#journal,
+      config,
+      onSwitch: (device) => this.#change("device", device),
+      onProgress: (loaded, total) => this.#progress("device", loaded, total),
+    };
+  }
+
+  /** Fetches beside the model that serves, and changes over between two commands. */
+  async #update(): Promise<Methods["update"]["result"]> {
+    const { config, facts, devices } = this.#need();
+    const cpu = await openEngine("cpu", config.assets, 0);
+    let taken = false;
+    try {
+      const next = await cpu.load(config.model, config.publicKeys, () => undefined);
+      const { model_version } = next;
+      if (model_version === facts.model_version) return { model_version, changed: false };
+      const pristine = cpu.exportState();
+      await this.#queue.own(async () => {
+        const loaded = this.#need();
+        if (loaded.devices !== devices) throw fail("ABORTED", "another update was faster");
+        cpu.importState(await devices.serve((engine) => engine.exportState()));
+        const kind = devices.kind;
+        Object.assign(loaded, { facts: next, pristine });
+        loaded.devices = new Devices(this.#devicesHost(config), cpu, next);
+        taken = true;
+        devices.free();
+        await this.#snapshot();
+        loaded.tabs.greet();
+        if (kind === "webgpu") void loaded.devices.set(kind).catch(() => undefined);
+      });
+      return { model_version, changed: true };
+    } finally {
+      if (!taken) cpu.free();
+    }
   }
 
   async #restore(
@@ -378,11 +422,11 @@ export class Host {
     return bytes;
   }
 
-  #tabsHost(model_version: string): TabsHost {
+  #tabsHost(): TabsHost {
     const own = (work: () => Promise<void>) =>
       void this.#queue.own(work).catch((error: unknown) => this.#failed(error));
     return {
-      model_version,
+      model_version: () => this.#need().facts.model_version,
       decided: (what) => this.#fromOtherTab(what),
       clicked: (event, applied) =>
         own(async () => {
@@ -390,12 +434,15 @@ export class Host {
           applied();
           this.#journal.note(this.#through, event);
           this.#stale = true;
+          this.#considerLearning();
           this.#change("session");
         }),
       adopt: (state, lacking) =>
         own(async () => {
           const events = lacking();
           await this.#need().devices.serve((engine) => replay(engine, state, events));
+          // What was owed here, the other tab has learned.
+          if (events.length === 0) this.#need().loop.clear();
           await this.#snapshot();
           this.#change("session");
         }),

@@ -25,4 +25,5 @@ export type {
   ShelfEvent,
   ShelfItem,
   TrackResult,
+  UpdateReport,
 } from "./types.js";

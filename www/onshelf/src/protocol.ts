@@ -19,6 +19,7 @@ import type {
   Progress,
   Shelf,
   TrackResult,
+  UpdateReport,
 } from "./types.js";
 
 /** The outcome of the measurement of `device: "auto"`; the page only keeps it. */
@@ -70,6 +71,7 @@ export interface Methods {
   exportPersonal: { args: []; result: string };
   erase: { args: []; result: undefined };
   setDevice: { args: [DeviceKind]; result: DeviceKind };
+  update: { args: []; result: UpdateReport };
   dispose: { args: []; result: undefined };
 }
 

@@ -33,7 +33,7 @@ type Message =
 /** What tabs do to the worker around them. */
 export interface TabsHost {
   /** The model whose states fit here. */
-  readonly model_version: string;
+  model_version(): string;
   /** Another tab decided. */
   decided(what: Decision): void;
   /** Another tab was clicked in; `applied` is to be called in the job that takes the click in. */
@@ -87,7 +87,7 @@ export class Tabs {
 
   /** Sends a state that has everything in it that this tab knows of. */
   send(state: Uint8Array, to?: string): void {
-    const { model_version } = this.#host;
+    const model_version = this.#host.model_version();
     const about = { model_version, seen: { ...this.#seen }, erasures: this.#erasures };
     this.#post({ state, ...about, from: this.#id, ...(to !== undefined && { to }) });
   }
@@ -138,7 +138,7 @@ export class Tabs {
 
   #consider({ state, model_version, seen, erasures, from, to }: State): void {
     if (to !== undefined && to !== this.#id) return;
-    if (model_version !== this.#host.model_version || erasures < this.#erasures) return;
+    if (model_version !== this.#host.model_version() || erasures < this.#erasures) return;
     const lacking = () => this.#recent.filter(({ by, number }) => number > (seen[by] ?? 0));
     if (to === undefined) {
       // A tab that has never heard of one of us began from storage: it is told, rather than believed.

@@ -227,6 +227,14 @@ export interface Inspection {
   worker_restarts: number;
 }
 
+/** What `Onshelf.update` did. */
+export interface UpdateReport {
+  /** The version that serves now. */
+  model_version: string;
+  /** Whether it is another one than before. */
+  changed: boolean;
+}
+
 /** What an `Onshelf.onChange` listener is told. `session`: another tab of the shop was clicked in, or learned. */
 export type Change =
-  "learned" | "session" | "erased" | "device" | "restarted" | "paused" | "resumed";
+  "learned" | "session" | "updated" | "erased" | "device" | "restarted" | "paused" | "resumed";

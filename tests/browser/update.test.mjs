@@ -1,0 +1,84 @@
+/** A new model version arrives while a shopper browses, around a fake engine. */
+
+import assert from "node:assert/strict";
+import { browserSuite } from "./harness.mjs";
+import { withShelf } from "./with-shelf.mjs";
+
+const suite = browserSuite("chromium");
+
+suite.test("an update changes the version and keeps the session", async ({ page }) => {
+  const got = await withShelf(page, "versions=2", async (t) => {
+    await t.click(1);
+    const before = await t.shelf.recommend({ slot: "home" });
+    const first = await t.shelf.update();
+    const again = await t.shelf.update();
+    const after = await t.shelf.recommend({ slot: "home" });
+    const { model_version } = await t.shelf.inspect();
+    const versions = [before.model_version, after.model_version, model_version];
+    return { first, again, versions, ids: await t.ids(), changes: t.changes };
+  });
+  assert.deepEqual(got, {
+    first: { model_version: "fake-2", changed: true },
+    again: { model_version: "fake-2", changed: false },
+    versions: ["fake-1", "fake-2", "fake-2"],
+    ids: ["item-1"],
+    changes: ["updated"],
+  });
+});
+
+suite.test("it arrives while learning: no click is lost, shelves go on", async ({ page }) => {
+  const got = await withShelf(page, "versions=2&step_ms=60&load_ms=150", async (t) => {
+    await t.click(1);
+    const learning = t.shelf.fineTune({ steps: 8, budget_ms: 5_000 });
+    const updating = t.shelf.update();
+    const shelves = [];
+    for (let n = 2; n < 6; n++) {
+      await t.click(n);
+      shelves.push((await t.shelf.recommend({ slot: "home" })).items[0].item_id);
+    }
+    const [report, update] = await Promise.all([learning, updating]);
+    const inspection = await t.shelf.inspect();
+    return { shelves, report, update, steps: inspection.steps, ids: await t.ids() };
+  });
+  assert.equal(got.update.model_version, "fake-2");
+  assert.deepEqual([got.report.steps, got.steps], [8, 8]);
+  assert.deepEqual(got.ids, ["item-1", "item-2", "item-3", "item-4", "item-5"]);
+  assert.deepEqual(got.shelves, ["item-3", "item-4", "item-5", "item-6"]);
+});
+
+for (const code of ["NETWORK", "SIGNATURE_INVALID", "HASH_MISMATCH"]) {
+  suite.test(`an update that fails (${code}) leaves the version in place`, async ({ page }) => {
+    const got = await withShelf(page, `update_error=${code}`, async (t) => {
+      await t.click(1);
+      const update = await t.attempt(t.shelf.update());
+      const { model_version } = await t.shelf.recommend({ slot: "home" });
+      return { code: update.code, model_version, ids: await t.ids(), changes: t.changes };
+    });
+    assert.deepEqual(got, { code, model_version: "fake-1", ids: ["item-1"], changes: [] });
+  });
+}
+
+suite.test("two updates at once: one of them is made", async ({ page }) => {
+  const got = await withShelf(page, "versions=2&load_ms=100", async (t) => {
+    const both = await Promise.all([t.attempt(t.shelf.update()), t.attempt(t.shelf.update())]);
+    await t.click(1);
+    return { both, ids: await t.ids(), changes: t.changes };
+  });
+  assert.deepEqual(got.both.filter(({ value }) => value?.changed === true).length, 1);
+  assert.deepEqual([got.ids, got.changes], [["item-1"], ["updated"]]);
+});
+
+suite.test("a crash after the update brings the new version back", async ({ page }) => {
+  const got = await withShelf(page, "versions=2&panic_item=item-13&times=1", async (t) => {
+    await t.click(1);
+    await t.shelf.update();
+    await t.click(13);
+    const { model_version, worker_restarts } = await t.shelf.inspect();
+    return { model_version, worker_restarts, ids: await t.ids() };
+  });
+  assert.deepEqual(got, {
+    model_version: "fake-2",
+    worker_restarts: 1,
+    ids: ["item-1", "item-13"],
+  });
+});

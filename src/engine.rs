@@ -101,6 +101,17 @@ impl Engine {
         Ok(to_js(&facts)?)
     }
 
+    /// Learns by another strategy than the model version asks for.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST`, `NOT_LOADED`.
+    #[wasm_bindgen(js_name = setStrategy)]
+    pub fn set_strategy(&mut self, strategy: JsValue) -> Result<(), JsValue> {
+        let strategy = from_js(strategy, "strategy")?;
+        self.shopper()?.set_strategy(strategy);
+        Ok(())
+    }
+
     fn shopper(&mut self) -> Result<&mut Shopper, Failure> {
         self.shopper.as_mut().ok_or_else(|| Failure::new(Code::NotLoaded, "no model version is loaded"))
     }
@@ -214,6 +225,8 @@ impl Engine {
                 compared: shopper.personal().guard.clicks,
                 lead_nats: shopper.personal().guard.lead,
                 personal: shopper.is_personal(),
+                say: shopper.personal().guard.say(),
+                rolled_back: shopper.personal().guard.rolled_back,
             },
             learned: learned.into_iter().map(|(category, weight)| JsLearned { category, weight }).collect(),
         })?)

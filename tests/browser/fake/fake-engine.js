@@ -6,6 +6,7 @@
  * | --- | --- |
  * | `panic_item=ID` | tracking ID throws with code PANIC |
  * | `trap_item=ID` | … throws a WebAssembly.RuntimeError |
+ * | `oom_item=ID` | … throws the RangeError of a memory that cannot grow |
  * | `hang_item=ID` | … never returns |
  * | `times=N` | only the first N of those, over all workers of one server (default: always) |
  * | `panic_on=METHOD` | load, restore, save, fineTune, recommend or exportAfterErase throws PANIC (`times`) |
@@ -88,6 +89,7 @@ export function fakeEngine(kind) {
     #erased = false;
     #state = { session: [], steps: 0, weights: {} };
     #version = "fake-1";
+    #strategy = "none";
 
     static async create() {
       return new Engine();
@@ -122,11 +124,18 @@ export function fakeEngine(kind) {
       });
     }
 
+    setStrategy(strategy) {
+      this.#aloneNow(() => {
+        this.#strategy = strategy;
+      });
+    }
+
     track(event) {
       return this.#aloneNow(() => {
         const { item_id } = event;
         if (this.#hit("panic_item", item_id)) throw coded("PANIC");
         if (this.#hit("trap_item", item_id)) throw new WebAssembly.RuntimeError("unreachable");
+        if (this.#hit("oom_item", item_id)) throw new RangeError("Out of memory");
         if (this.#hit("hang_item", item_id)) for (;;);
         const { session } = this.#state;
         const session_length = session.length;
@@ -201,7 +210,14 @@ export function fakeEngine(kind) {
         ...this.#facts(),
         session: structuredClone(this.#state.session),
         steps: this.#state.steps,
-        guard: { compared: this.#state.session.length, lead_nats: 0.25, personal: false },
+        guard: {
+          compared: this.#state.session.length,
+          lead_nats: 0.25,
+          personal: false,
+          say: 0,
+          rolled_back: 0,
+        },
+        strategy: this.#strategy,
         learned: Object.entries(this.#state.weights).map(([category, weight]) => ({
           category,
           weight,

@@ -3,7 +3,7 @@
  * has shown that it works. The shopper never waits for the second and never loses by it.
  */
 
-import { openEngine, type Engine, type ModelFacts } from "./engine.js";
+import { loadModel, openEngine, type Engine, type ModelFacts } from "./engine.js";
 import { codeOf, fail, isFatal, OnshelfError } from "./errors.js";
 import { replay, type Journal } from "./journal.js";
 import { demandAgreement, findAdapter, isWorthIt, probe } from "./probe.js";
@@ -158,10 +158,7 @@ export class Devices {
       onProgress(0, 3);
       engine = await within(START_LIMIT_MS, openEngine("webgpu", config.assets, this.#instances++));
       onProgress(1, 3);
-      const facts = await within(
-        START_LIMIT_MS,
-        engine.load(config.model, config.publicKeys, () => undefined),
-      );
+      const facts = await within(START_LIMIT_MS, loadModel(engine, config));
       if (facts.model_version !== this.#facts.model_version) {
         throw fail("DEVICE_UNAVAILABLE", "a newer model was published meanwhile");
       }

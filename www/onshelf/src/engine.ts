@@ -7,9 +7,11 @@ import { fail } from "./errors.js";
 import type {
   DeviceKind,
   Explanation,
+  Guard,
   RecommendRequest,
   Shelf,
   ShelfEvent,
+  Strategy,
   TrackResult,
 } from "./types.js";
 import { VERSION } from "./version.js";
@@ -43,7 +45,7 @@ export interface EngineReport {
 export interface EngineInspection extends ModelFacts {
   session: { item_id: string; event: string }[];
   steps: number;
-  guard: { compared: number; lead_nats: number; personal: boolean };
+  guard: Guard;
   learned: { category: string; weight: number }[];
 }
 
@@ -59,6 +61,7 @@ export interface Engine {
     publicKeys: string[],
     onProgress: (stage: string, loaded: number, total: number) => void,
   ): Promise<ModelFacts>;
+  setStrategy(strategy: Strategy): void;
   track(event: ShelfEvent, now_ms: number): TrackResult;
   recommend(request: EngineRequest, now_ms: number): Promise<EngineShelf>;
   fineTune(steps: number): Promise<EngineReport>;
@@ -104,4 +107,15 @@ export async function openEngine(
     throw fail("NETWORK", `the ${kind} module could not be started: ${what}`, cause);
   }
   return module.Engine.create();
+}
+
+/** Loads a model as the page asked for it. */
+export async function loadModel(
+  engine: Engine,
+  config: { model: string; publicKeys: string[]; strategy: Strategy },
+  onProgress: (stage: string, loaded: number, total: number) => void = () => undefined,
+): Promise<ModelFacts> {
+  const facts = await engine.load(config.model, config.publicKeys, onProgress);
+  engine.setStrategy(config.strategy);
+  return facts;
 }

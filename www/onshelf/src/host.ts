@@ -4,8 +4,8 @@
  */
 
 import { Devices, type DevicesHost } from "./devices.js";
-import { openEngine, type Engine, type ModelFacts } from "./engine.js";
-import { codeOf, fail, isFatal, toWire } from "./errors.js";
+import { loadModel, openEngine, type ModelFacts } from "./engine.js";
+import { fail, isFatal, toWire } from "./errors.js";
 import { fineTune } from "./learn.js";
 import { Journal, replay } from "./journal.js";
 import {
@@ -21,6 +21,7 @@ import {
 } from "./protocol.js";
 import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
+import { restore } from "./restore.js";
 import { isStorageFailure, Saver } from "./saver.js";
 import { Tabs, type TabsHost } from "./tabs.js";
 import type { Change, DeviceKind, Progress } from "./types.js";
@@ -214,7 +215,7 @@ export class Host {
     if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
     const progress = this.#progress;
     const cpu = await openEngine("cpu", config.assets, 0);
-    const facts = await cpu.load(config.model, config.publicKeys, (stage, loaded, total) =>
+    const facts = await loadModel(cpu, config, (stage, loaded, total) =>
       progress(stage as Progress["stage"], loaded, total),
     );
     const pristine = cpu.exportState();
@@ -225,7 +226,7 @@ export class Host {
       (error) => this.#failed(error),
     );
     progress("restore", 0, 1);
-    await this.#restore(cpu, config, saver, pristine);
+    await restore(cpu, config, saver, pristine);
     progress("restore", 1, 1);
     this.#paused ||= config.paused;
     const loop = new Loop(
@@ -261,7 +262,7 @@ export class Host {
     const cpu = await openEngine("cpu", config.assets, 0);
     let taken = false;
     try {
-      const next = await cpu.load(config.model, config.publicKeys, () => undefined);
+      const next = await loadModel(cpu, config);
       const { model_version } = next;
       if (model_version === facts.model_version) return { model_version, changed: false };
       const pristine = cpu.exportState();
@@ -281,28 +282,6 @@ export class Host {
       return { model_version, changed: true };
     } finally {
       if (!taken) cpu.free();
-    }
-  }
-
-  async #restore(
-    cpu: Engine,
-    config: LoadConfig,
-    saver: Saver,
-    pristine: Uint8Array,
-  ): Promise<void> {
-    try {
-      if (config.snapshot !== null || config.events.length > 0) {
-        replay(cpu, config.snapshot, config.events);
-        saver.touch();
-      } else if (config.restore && config.storage === "indexeddb" && (await cpu.restore())) {
-        saver.bytes = cpu.exportState().byteLength;
-      }
-    } catch (error) {
-      // A shelf without the past is better than none; but never write over a newer release's state.
-      if (isStorageFailure(error)) saver.failed();
-      else if (codeOf(error) === "STATE_VERSION") saver.failed(true);
-      else if (!String(codeOf(error)).startsWith("STATE_")) throw error;
-      cpu.importState(pristine);
     }
   }
 

@@ -10,10 +10,13 @@ import type {
   LoadOptions,
   RecommendRequest,
   ShelfEvent,
+  Strategy,
 } from "./types.js";
 
 /** More steps than this in one call would be a training run, not a reaction to a click. */
 const MAX_STEPS = 64;
+
+const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "replay", "distillation"];
 
 /**
  * The worker's configuration from the page's options.
@@ -25,11 +28,13 @@ export function toConfig(options: LoadOptions): LoadConfig {
     throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
   }
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
+  const { strategy = "shipped" } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
   demand(
     learning === "idle" || typeof learning === "boolean",
     'learning must be true, false or "idle"',
   );
+  demand(STRATEGIES.includes(strategy), `strategy must be one of ${STRATEGIES.join(", ")}`);
   demand(storage === "indexeddb" || storage === "none", "storage must be indexeddb or none");
   demand(
     Array.isArray(publicKeys) &&
@@ -49,6 +54,7 @@ export function toConfig(options: LoadOptions): LoadConfig {
     device,
     storage,
     learning,
+    strategy,
     conditions: { hidden: document.visibilityState === "hidden", saving: false },
     paused: remembers && recallPaused(),
     verdict: remembers ? recallVerdict() : null,

@@ -18,6 +18,7 @@ import type {
   LoadOptions,
   Progress,
   Shelf,
+  Strategy,
   TrackResult,
   UpdateReport,
 } from "./types.js";
@@ -48,6 +49,7 @@ export interface LoadConfig {
   device: NonNullable<LoadOptions["device"]>;
   storage: NonNullable<LoadOptions["storage"]>;
   learning: boolean | "idle";
+  strategy: Strategy;
   conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;

@@ -42,6 +42,12 @@ export interface LoadOptions {
    * - `false`: ranks for the session, but never learns.
    */
   learning?: boolean | "idle";
+  /**
+   * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
+   * says; the others are one strategy alone, in what strength the version gives it. `replay` keeps up to
+   * eight earlier sessions of ten clicks on the device.
+   */
+  strategy?: Strategy;
   /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
   onProgress?: (progress: Progress) => void;
   /** Aborting makes `load` reject with `ABORTED` and stops the worker. */
@@ -52,6 +58,9 @@ export interface LoadOptions {
    */
   assets?: string | URL;
 }
+
+/** See `LoadOptions.strategy`. */
+export type Strategy = "shipped" | "gradient" | "proximal" | "replay" | "distillation";
 
 /** One thing the shopper did. It stays on this device. */
 export interface ShelfEvent {
@@ -212,7 +221,7 @@ export interface Inspection {
    * were, by how many nats a click the personal model is ahead (a mean that fades; below 0: behind), and
    * whether shelves follow it. They do from three clicks and 0.15 nats on.
    */
-  guard: { compared: number; lead_nats: number; personal: boolean };
+  guard: Guard;
   /** Milliseconds of the newest ranking in this worker; `null` before the first. */
   last_rank_ms: number | null;
   /** Milliseconds of the newest fine-tuning in this worker; `null` before the first. */
@@ -225,6 +234,20 @@ export interface Inspection {
   learned: { category: string; weight: number }[];
   /** How often the worker was replaced after a crash. */
   worker_restarts: number;
+}
+
+/** How the personal model does against the shipped one, each foretelling a click before it is learned from. */
+export interface Guard {
+  /** Clicks compared since the beginning or the last roll-back. */
+  compared: number;
+  /** Faded mean lead of the personal model, nats a click. */
+  lead_nats: number;
+  /** Whether the personal model has a say in the order of shelves. */
+  personal: boolean;
+  /** How much of a say: 0 to 1; between them the two are blended. */
+  say: number;
+  /** How often the personal model was put back to its last good state because it had lost its lead. */
+  rolled_back: number;
 }
 
 /** What `Onshelf.update` did. */

@@ -12,3 +12,5 @@ mod requests;
 mod shop;
 #[path = "bad_input/state.rs"]
 mod state;
+#[path = "bad_input/versions.rs"]
+mod versions;

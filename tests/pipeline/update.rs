@@ -249,7 +249,7 @@ fn new_shoppers_are_foretold_before_they_are_learned_from() {
     for line in &report.lines {
         let all = &line.all;
         assert_eq!(all.tests, line.by_position.iter().map(|p| p.1.tests).sum::<usize>());
-        // What the guard shows is one of the two models' shelves, and a strategy only differs in what it learned.
+        // A strategy only differs in what it learned.
         assert_eq!(all.hr_10[0], report.lines[0].all.hr_10[0]);
         assert!(all.hr_10[0] > 0.0 && all.loss.iter().all(|l| l.is_finite()));
         assert!(line.harmed[1] + line.helped[1] <= 1.0 && line.gain[2].interval[0] <= line.gain[2].mean);

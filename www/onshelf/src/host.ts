@@ -347,23 +347,16 @@ export class Host {
     const { config, devices, saver, loop } = this.#need();
     const facts = await devices.serve((engine) => engine.inspect());
     return {
+      ...facts,
       device: devices.kind,
       adapter: devices.adapter,
-      model_version: facts.model_version,
-      items: facts.items,
-      parameters: facts.parameters,
-      personal_parameters: facts.personal_parameters,
-      session: facts.session,
       learning: config.learning,
       waits_for: config.learning === "idle" ? loop.waits : null,
       paused: this.#paused,
-      steps: facts.steps,
-      guard: facts.guard,
       last_rank_ms: this.#lastRank,
       last_learn_ms: this.#lastLearn,
       stored_bytes: saver.bytes,
       storage: saver.status,
-      learned: facts.learned,
     };
   }
 

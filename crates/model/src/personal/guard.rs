@@ -124,3 +124,33 @@ impl Personal {
         self.guard = Guard { rolled_back: self.guard.rolled_back.saturating_add(1), ..Guard::default() };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(differences: &[f64]) -> Guard {
+        let mut guard = Guard::default();
+        differences.iter().for_each(|d| guard.note(5.0, 5.0 - d));
+        guard
+    }
+
+    #[test]
+    fn a_say_needs_patience_and_a_lead() {
+        assert_eq!(after(&[9.0, 9.0]).say(), 0.0);
+        assert_eq!(after(&[9.0, 9.0, 9.0]).say(), 1.0);
+        assert_eq!(after(&[SAY; 3]).say(), 0.0);
+        assert_eq!(after(&[-1.0; 9]).say(), 0.0);
+        let half = after(&[(SAY + LEAD) / 2.0; 5]).say();
+        assert!((half - 0.5).abs() < 1e-6, "{half}");
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_no_evidence() {
+        let mut guard = after(&[1.0, 1.0]);
+        for (shipped, personal) in [(f64::NAN, 1.0), (1.0, f64::NAN), (f64::INFINITY, 1.0)] {
+            guard.note(shipped, personal);
+        }
+        assert_eq!(guard, after(&[1.0, 1.0]));
+    }
+}

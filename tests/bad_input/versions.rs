@@ -1,0 +1,200 @@
+//! A new model version while something was learned on the one before, earlier sessions, and a lost lead.
+
+use onshelf_core::version::{FileEntry, FineTuneConfig, Manifest, Role, Strategy};
+use onshelf_core::weights::Weights;
+use onshelf_model::shopper::{PAST_CLICKS, PAST_SESSIONS, Restored, Shopper, Tracked};
+use onshelf_model::student::Compute;
+use pollster::block_on;
+
+use crate::shop::{ITEMS, MINUTE, NOON, ask, learned, manifest, numbered, shelf, view, weights};
+
+/// A version as `export` makes it, with what is frozen named.
+fn version(name: &str, frozen: &str, catalogue: &[u8], weights: &Weights) -> Shopper {
+    let files = vec![FileEntry::describe(Role::Catalogue, catalogue, "json")];
+    let manifest = Manifest { frozen: Some(frozen.into()), files, ..manifest(ITEMS) };
+    Shopper::new(name.into(), manifest, numbered(ITEMS), weights, &Compute::Cpu, 7).unwrap()
+}
+
+fn learn(s: &mut Shopper) {
+    for (n, id) in ["i5", "i17", "i6", "i30"].into_iter().enumerate() {
+        assert_eq!(view(s, id, NOON + n as i64 * MINUTE), Tracked::Accepted);
+        block_on(s.fine_tune(2)).unwrap();
+    }
+}
+
+/// The same weights with another adapter, as a sync makes them.
+fn synced() -> Weights {
+    let mut out = weights(ITEMS);
+    for name in ["adapter.down", "adapter.up"] {
+        out.floats.get_mut(name).unwrap().values.iter_mut().for_each(|x| *x += 0.25);
+    }
+    out
+}
+
+#[test]
+fn a_version_with_another_adapter_alone_carries_what_was_learned_over() {
+    let mut old = version("v1", "f", b"c", &weights(ITEMS));
+    learn(&mut old);
+    let mut new = version("v2", "f", b"c", &synced());
+    assert_eq!(new.import_state(&old.export_state().unwrap()), Ok(Restored::Rebased));
+    let (before, after) = (old.personal(), new.personal());
+    assert!(before.steps > 0 && after.steps == before.steps);
+    assert_eq!(after.taste, before.taste);
+    for (new, old) in [(&after.adapter.down, &before.adapter.down), (&after.adapter.up, &before.adapter.up)] {
+        assert!(new.iter().zip(old).all(|(n, o)| (n - o - 0.25).abs() < 1e-6));
+    }
+    // It has to prove itself against the new version.
+    assert_eq!(after.guard.clicks, 0);
+    assert_eq!(new.clicks(), old.clicks());
+    assert_eq!(ask(&mut new, &shelf(5)).len(), 5);
+    block_on(new.fine_tune(2)).unwrap();
+}
+
+#[test]
+fn any_other_difference_drops_it_and_keeps_the_session() {
+    let mut old = version("v1", "f", b"c", &weights(ITEMS));
+    learn(&mut old);
+    let state = old.export_state().unwrap();
+    let unnamed = learned().export_state().unwrap();
+    for (frozen, catalogue, state) in [("g", b"c", &state), ("f", b"d", &state), ("f", b"c", &unnamed)] {
+        let mut new = version("v2", frozen, catalogue, &synced());
+        assert_eq!(new.import_state(state), Ok(Restored::SessionOnly));
+        assert_eq!((new.personal().steps, new.clicks().len()), (0, 4));
+    }
+}
+
+#[test]
+fn a_state_whose_shipped_adapter_is_damaged_changes_nothing() {
+    let mut old = version("v1", "f", b"c", &weights(ITEMS));
+    learn(&mut old);
+    let mut state = Weights::from_safetensors(&old.export_state().unwrap()).unwrap();
+    state.floats.remove("base.up");
+    let mut new = version("v2", "f", b"c", &synced());
+    let before = new.export_state().unwrap();
+    let error = new.import_state(&state.to_safetensors().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("base.up") && error.contains("starts afresh"), "{error}");
+    assert_eq!(new.export_state().unwrap(), before);
+}
+
+fn replaying(replay: f32) -> Shopper {
+    let manifest =
+        Manifest { fine_tune: FineTuneConfig { replay, ..manifest(ITEMS).fine_tune }, ..manifest(ITEMS) };
+    Shopper::new("v1".into(), manifest, numbered(ITEMS), &weights(ITEMS), &Compute::Cpu, 7).unwrap()
+}
+
+/// So many sessions, a day apart, of so many clicks.
+fn visit(s: &mut Shopper, sessions: i64, clicks: i64) {
+    for session in 0..sessions {
+        for click in 0..clicks {
+            let id = format!("i{}", (session * 7 + click * 3) % ITEMS as i64 + 1);
+            view(s, &id, NOON + session * 24 * 60 * MINUTE + click * MINUTE);
+            block_on(s.fine_tune(1)).unwrap();
+        }
+    }
+}
+
+fn past(s: &Shopper) -> Vec<Vec<String>> {
+    let json: serde_json::Value = serde_json::from_str(&s.export_readable().unwrap()).unwrap();
+    let ids = |clicks: &serde_json::Value| {
+        let ids = clicks.as_array().unwrap().iter();
+        ids.map(|c| c["item_id"].as_str().unwrap().to_owned()).collect()
+    };
+    json["state"]["past"].as_array().map(|all| all.iter().map(ids).collect()).unwrap_or_default()
+}
+
+#[test]
+fn earlier_sessions_are_kept_only_where_they_are_replayed_and_within_bounds() {
+    let mut plain = replaying(0.0);
+    visit(&mut plain, 3, 4);
+    assert_eq!(past(&plain).len(), 0);
+    let mut s = replaying(0.3);
+    visit(&mut s, PAST_SESSIONS as i64 + 4, PAST_CLICKS as i64 + 3);
+    let kept = past(&s);
+    assert_eq!(kept.len(), PAST_SESSIONS);
+    assert!(kept.iter().all(|clicks| clicks.len() == PAST_CLICKS));
+    // They survive a reload, make the steps other steps, and go with the rest.
+    let mut again = replaying(0.3);
+    assert_eq!(again.import_state(&s.export_state().unwrap()), Ok(Restored::Everything));
+    assert_eq!(past(&again), kept);
+    let mut without = replaying(0.0);
+    without.import_state(&s.export_state().unwrap()).unwrap();
+    assert_eq!(past(&without).len(), 0);
+    for s in [&mut again, &mut without] {
+        for click in 0..4 {
+            view(
+                s,
+                &format!("i{}", click * 11 + 2),
+                NOON + 99 * 24 * 60 * MINUTE + i64::from(click) * MINUTE,
+            );
+            block_on(s.fine_tune(1)).unwrap();
+        }
+    }
+    assert_ne!(again.personal().taste, without.personal().taste);
+    again.set_strategy(Strategy::Gradient);
+    assert_eq!(past(&again).len(), 0);
+    s.erase();
+    assert_eq!(past(&s).len(), 0);
+}
+
+#[test]
+fn a_lead_that_is_lost_puts_the_last_good_state_back() {
+    let mut s = learned();
+    let shipped = s.student().base().clone();
+    let mut personal = s.personal().clone();
+    for _ in 0..4 {
+        personal.judge(s.student(), 5.0, 4.0);
+    }
+    assert_eq!(personal.guard.say(), 1.0);
+    let good = personal.clone();
+    personal.taste.iter_mut().for_each(|x| *x += 1.0);
+    let mut clicks = 0;
+    while personal.guard.rolled_back == 0 {
+        personal.judge(s.student(), 4.0, 5.0);
+        clicks += 1;
+        assert!(clicks < 40, "never put back");
+    }
+    assert_eq!((&personal.taste, &personal.adapter), (&good.taste, &good.adapter));
+    assert_eq!((personal.guard.clicks, personal.guard.say()), (0, 0.0));
+    // Without a good state before it, what is behind goes back to the shipped student.
+    for _ in 0..3 {
+        personal.judge(s.student(), 4.0, 5.0);
+    }
+    assert_eq!(personal.guard.rolled_back, 2);
+    assert_eq!(personal.adapter, shipped);
+    assert!(personal.taste.iter().all(|x| *x == 0.0));
+    s.erase();
+}
+
+#[test]
+fn a_good_state_is_saved_with_the_rest() {
+    let mut s = learned();
+    let mut state = Weights::from_safetensors(&s.export_state().unwrap()).unwrap();
+    let names: Vec<&String> = state.floats.keys().filter(|n| n.starts_with("good.")).collect();
+    if s.personal().guard.say() < 1.0 {
+        assert!(names.is_empty(), "{names:?}");
+    }
+    // A state that promises one and has none is damaged.
+    let json = &mut state.bytes.get_mut("state").unwrap().1;
+    let mut saved: serde_json::Value = serde_json::from_slice(json).unwrap();
+    saved["facts"]["good_lead"] = serde_json::json!(0.5);
+    *json = serde_json::to_vec(&saved).unwrap();
+    let length = json.len();
+    state.bytes.get_mut("state").unwrap().0 = vec![length];
+    state.floats.retain(|name, _| !name.starts_with("good."));
+    let error = s.import_state(&state.to_safetensors().unwrap()).unwrap_err().to_string();
+    assert!(error.contains("good.down"), "{error}");
+}
+
+#[test]
+fn a_strategy_alone_has_the_strength_of_the_manifest_or_a_usual_one() {
+    let shipped = FineTuneConfig { proximal: 0.2, distil: 0.0, memory: 0.5, ..FineTuneConfig::tuned() };
+    assert_eq!(shipped.clone().with(Strategy::Shipped), shipped);
+    let gradient = shipped.clone().with(Strategy::Gradient);
+    assert_eq!([gradient.proximal, gradient.distil, gradient.memory, gradient.replay], [0.0; 4]);
+    let proximal = shipped.clone().with(Strategy::Proximal);
+    assert_eq!([proximal.proximal, proximal.distil, proximal.memory], [0.2, 0.0, 0.0]);
+    let replay = shipped.clone().with(Strategy::Replay);
+    assert!(replay.replay > 0.0 && replay.memory == 0.5 && replay.distil == 0.0);
+    let distil = shipped.with(Strategy::Distillation);
+    assert!(distil.distil > 0.0 && distil.replay == 0.0);
+}

@@ -420,6 +420,9 @@ bench() {
     models+=("$out/models")
   done
   node tests/bench/clicks.mjs "${models[@]}" --json "$ROOT/build/bench/clicks.json"
+  native run --release --locked -p onshelf-trainer --example plot_clicks -- "$ROOT/build/bench/clicks.json" docs/plots/clicks.svg >&2
+  say "the hot paths natively"
+  native bench --locked --workspace --bench hot_paths -- --warm-up-time 1 --measurement-time 3 --noplot
   say "the main thread while the worker learns"
   if [ -e "$real/models/latest.json" ]; then node tests/bench/main-thread.mjs "$real/models"; else node tests/bench/main-thread.mjs; fi
   bench_peers

@@ -76,7 +76,7 @@ fn loss_gradient_and_step_agree_with_finite_differences() {
             personal.adapter.up = case.theta[n..2 * n].to_vec();
             personal.taste = case.theta[2 * n..].to_vec();
             let before = block_on(personal.loss(student, &lesson, &config)).unwrap();
-            let loss = block_on(personal.step(student, &lesson, &config)).unwrap();
+            let loss = block_on(personal.step(student, &lesson, None, &config)).unwrap();
             assert!((loss - case.loss).abs() < 2e-5, "loss {loss}, expected {}", case.loss);
             assert!((before - loss).abs() < 1e-6, "asking for the loss must not learn");
             // After one step the first moment is a tenth of the gradient.

@@ -27,7 +27,7 @@ fn measured(dir: &std::path::Path, data: &Dataset) -> (Weights, [f64; 2]) {
         let mut shopper = Personal::new(&student, 1);
         sums[0] += block_on(shopper.loss(&student, &lesson, &config)).unwrap();
         for _ in 0..4 {
-            block_on(shopper.step(&student, &lesson, &config)).unwrap();
+            block_on(shopper.step(&student, &lesson, None, &config)).unwrap();
         }
         sums[1] += block_on(shopper.loss(&student, &lesson, &config)).unwrap();
         sessions += 1.0;

@@ -135,8 +135,8 @@ impl Encoding {
 
     /// The L2 norm, in steps, that an honest report does not exceed, measured from the middle of the
     /// grid (which means zero): the sensitivity that noise has to cover. Conditional rounding keeps it
-    /// (Kairouz, Liu, Steinke 2021, <https://arxiv.org/abs/2102.06387>, definition 13 and proposition
-    /// 22, β = e^−½). At 4 bits it is 1.024 C.
+    /// (Kairouz, Liu, Steinke 2021, <https://arxiv.org/abs/2102.06387>, conditional
+    /// rounding with β = e^−½). At 4 bits it is 1.024 C.
     #[must_use]
     pub fn sensitivity(&self) -> f64 {
         let (clip, n) = (self.clip / self.step(), self.length() as f64);

@@ -1,4 +1,4 @@
-//! Stochastic rounding to a grid, conditioned on the norm (Kairouz, Liu, Steinke 2021, section 4).
+//! Stochastic rounding to a grid, conditioned on the norm (Kairouz, Liu, Steinke 2021).
 
 use super::encode::{EncodeError, Encoding};
 

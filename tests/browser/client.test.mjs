@@ -46,7 +46,13 @@ suite.test("answers from the CPU, with every field", async ({ page }) => {
   assert.equal(got.inspection.worker_restarts, 0);
   assert.equal(got.inspection.storage, "indexeddb");
   assert.equal(got.inspection.adapter, null);
-  assert.deepEqual(got.inspection.guard, { compared: 1, lead_nats: 0.25, personal: false });
+  assert.deepEqual(got.inspection.guard, {
+    compared: 1,
+    lead_nats: 0.25,
+    personal: false,
+    say: 0,
+    rolled_back: 0,
+  });
   assert.equal(typeof got.inspection.last_learn_ms, "number");
   assert.deepEqual(
     new Set(progress),

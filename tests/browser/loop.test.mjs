@@ -128,33 +128,28 @@ suite.test("of two tabs one learns; when it closes, the other does", async ({ pa
       device: "cpu",
       learning: "idle",
     });
-    await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
   };
-  const learned = async () => {
+  const click = (item_id) => globalThis.shelf.track({ event: "view_item", item_id });
+  const learned = async (wanted) => {
     for (let round = 0; round < 400; round++) {
       const { steps, waits_for } = await globalThis.shelf.inspect();
-      if (steps >= 4) return { steps, waits_for };
+      if (steps >= wanted) return { steps, waits_for };
       await new Promise((done) => setTimeout(done, 25));
     }
     throw new Error("never learned");
   };
   await page.run(open);
-  assert.equal((await page.run(learned)).waits_for, null);
-  await second.run(async () => {
-    globalThis.shelf = await globalThis.onshelf.Onshelf.load({
-      model: "/fake.json",
-      publicKeys: ["key"],
-      device: "cpu",
-      learning: "idle",
-    });
-    await globalThis.shelf.erase();
-    await globalThis.shelf.track({ event: "view_item", item_id: "item-2" });
-    await new Promise((done) => setTimeout(done, 700));
-  });
-  const waiting = await second.run(() => globalThis.shelf.inspect());
-  assert.deepEqual([waiting.steps, waiting.waits_for], [0, "another tab learns"]);
+  await page.run(click, "item-1");
+  assert.deepEqual(await page.run(learned, 4), { steps: 4, waits_for: null });
+  await second.run(open);
+  await second.run(click, "item-2");
+  // The first learns from it, and the second knows.
+  assert.deepEqual(await page.run(learned, 8), { steps: 8, waits_for: null });
+  const there = await second.run(learned, 8);
+  assert.deepEqual(there, { steps: 8, waits_for: "another tab learns" });
   await page.run(() => globalThis.shelf.dispose());
-  assert.equal((await second.run(learned)).waits_for, null);
+  await second.run(click, "item-3");
+  assert.deepEqual(await second.run(learned, 12), { steps: 12, waits_for: null });
   await second.run(async () => {
     await globalThis.shelf.erase();
     await globalThis.shelf.dispose();

@@ -4,17 +4,17 @@
 //! the payload's exact bytes, so nothing has to be put into a canonical form. Signatures are
 //! Ed25519 (RFC 8032), hashes SHA-256 (FIPS 180-4). `docs/formats.md` is normative.
 
+pub(crate) mod envelope;
 mod fine_tune;
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{SigningKey, VerifyingKey};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
+pub use envelope::{Envelope, EnvelopeSignature};
 pub use fine_tune::{FineTuneConfig, Strategy};
 
 /// The newest manifest format this build reads and the one it writes.
@@ -162,27 +162,6 @@ pub struct Manifest {
     pub metrics: BTreeMap<String, f64>,
 }
 
-/// DSSE envelope.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Envelope {
-    /// [`PAYLOAD_TYPE`].
-    #[serde(rename = "payloadType")]
-    pub payload_type: String,
-    /// Base64 of the manifest's JSON.
-    pub payload: String,
-    /// One or more signatures.
-    pub signatures: Vec<EnvelopeSignature>,
-}
-
-/// One signature of an [`Envelope`].
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct EnvelopeSignature {
-    /// The public key, 64 hex digits.
-    pub keyid: String,
-    /// Base64 of the 64 signature bytes.
-    pub sig: String,
-}
-
 /// A verified manifest and the name that its bytes give it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct VerifiedManifest {
@@ -201,16 +180,7 @@ impl Manifest {
         self.check()?;
         let invalid = |e: serde_json::Error| VersionError::Invalid(e.to_string());
         let payload = serde_json::to_vec(self).map_err(invalid)?;
-        let signature = key.sign(&pre_authentication(PAYLOAD_TYPE, &payload));
-        let envelope = Envelope {
-            payload_type: PAYLOAD_TYPE.into(),
-            payload: BASE64.encode(&payload),
-            signatures: vec![EnvelopeSignature {
-                keyid: to_hex(key.verifying_key().as_bytes()),
-                sig: BASE64.encode(signature.to_bytes()),
-            }],
-        };
-        let json = serde_json::to_vec_pretty(&envelope).map_err(invalid)?;
+        let json = envelope::seal(PAYLOAD_TYPE, &payload, key)?;
         Ok((json, version_name(&payload)))
     }
 
@@ -219,21 +189,7 @@ impl Manifest {
     /// # Errors
     /// [`VersionError`] with what is wrong and how to mend it.
     pub fn verify(envelope: &[u8], trusted_keys: &[String]) -> Result<VerifiedManifest, VersionError> {
-        let invalid = |what: &str| VersionError::Invalid(what.to_owned());
-        if envelope.len() > MANIFEST_LIMIT {
-            return Err(invalid("longer than 1 MiB; is this the address of a manifest?"));
-        }
-        let envelope: Envelope = serde_json::from_slice(envelope).map_err(|e| {
-            VersionError::Invalid(format!("not a DSSE envelope ({e}); is this the address of a manifest?"))
-        })?;
-        if envelope.payload_type != PAYLOAD_TYPE {
-            return Err(VersionError::Invalid(format!(
-                "payload type {:?}, expected {PAYLOAD_TYPE:?}",
-                envelope.payload_type
-            )));
-        }
-        let payload = BASE64.decode(&envelope.payload).map_err(|_| invalid("payload is not base64"))?;
-        verify_signatures(&envelope, &payload, trusted_keys)?;
+        let payload = envelope::open(PAYLOAD_TYPE, envelope, trusted_keys)?;
         check_format("manifest", &payload, MANIFEST_FORMAT)?;
         let manifest: Manifest = serde_json::from_slice(&payload)
             .map_err(|e| VersionError::Invalid(format!("signed payload: {e}; export it again")))?;
@@ -334,7 +290,7 @@ impl FileEntry {
 }
 
 /// Reads only the format number first, so that a newer file gives a clear message.
-fn check_format(what: &'static str, json: &[u8], known: u32) -> Result<(), VersionError> {
+pub(crate) fn check_format(what: &'static str, json: &[u8], known: u32) -> Result<(), VersionError> {
     #[derive(Deserialize)]
     struct Format {
         format: u32,
@@ -348,30 +304,6 @@ fn check_format(what: &'static str, json: &[u8], known: u32) -> Result<(), Versi
         return Err(VersionError::Invalid(format!("{what} has format 0, the first is 1")));
     }
     Ok(())
-}
-
-fn verify_signatures(envelope: &Envelope, payload: &[u8], trusted: &[String]) -> Result<(), VersionError> {
-    let message = pre_authentication(PAYLOAD_TYPE, payload);
-    for key in trusted {
-        let public = public_key(key)?;
-        let name = to_hex(public.as_bytes());
-        if let Some(s) = envelope.signatures.iter().find(|s| s.keyid == name) {
-            let bytes = BASE64.decode(&s.sig).unwrap_or_default();
-            let signature = Signature::from_slice(&bytes);
-            let good = signature.is_ok_and(|s| public.verify_strict(&message, &s).is_ok());
-            return if good { Ok(()) } else { Err(VersionError::BadSignature(name)) };
-        }
-    }
-    let seen: Vec<String> = envelope.signatures.iter().map(|s| s.keyid.chars().take(64).collect()).collect();
-    let found = if seen.is_empty() { "nobody".to_owned() } else { seen.join(", ") };
-    Err(VersionError::UntrustedKey { found, trusted: trusted.len() })
-}
-
-/// DSSE's pre-authentication encoding: what is signed.
-fn pre_authentication(payload_type: &str, payload: &[u8]) -> Vec<u8> {
-    let mut out = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
-    out.extend_from_slice(payload);
-    out
 }
 
 /// SHA-256 as lower-case hex.
@@ -406,6 +338,12 @@ fn key_bytes(hex: &str) -> Result<[u8; 32], VersionError> {
         *byte = (digit(pair[0])? * 16 + digit(pair[1])?) as u8;
     }
     Ok(out)
+}
+
+/// 32 bytes of lower-case hex, as [`to_hex`] writes them.
+#[must_use]
+pub fn from_hex_32(hex: &str) -> Option<[u8; 32]> {
+    key_bytes(hex).ok().filter(|bytes| to_hex(bytes) == hex)
 }
 
 /// Reads a public key, 64 hex digits.

@@ -196,6 +196,23 @@ impl Personal {
         Ok(loss)
     }
 
+    /// The gradient of the mean loss on a lesson by the adapter alone, `down` before `up`, without learning:
+    /// for a server that has the clicks of many.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    pub async fn slope(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        config: &FineTuneConfig,
+    ) -> Result<Vec<f32>, ModelError> {
+        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
+        let mut all = self.gradient(student, lesson, &sample, 0.0).await?.1;
+        all.truncate(self.adapter.down.len() + self.adapter.up.len());
+        Ok(all)
+    }
+
     /// The mean loss on a lesson now (nats a click), without learning.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 mod chain;
 pub mod cold_start;
+pub mod federated;
 pub mod leave_one_out;
 mod machine;
 pub mod new_shoppers;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use onshelf_trainer::benchmark::{
-    self, BenchmarkOptions, cold_start, leave_one_out, new_shoppers, student_size,
+    self, BenchmarkOptions, cold_start, federated, leave_one_out, new_shoppers, student_size,
 };
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::prepare::{self, Layout, PrepareOptions};
@@ -31,6 +31,9 @@ pub(crate) enum Protocol {
     NewShoppers,
     /// A tenth of the items is held out of training and placed by attributes, on users' histories.
     ColdStart,
+    /// Sessions of later periods are devices that contribute noised sums of what they learned: how much of
+    /// what training on their clicks would gain, by shoppers and ε (`--from` names the student).
+    Federated,
     /// One teacher, students of several sizes: on a log with periods or on users' histories.
     StudentSize,
 }
@@ -73,6 +76,18 @@ pub(crate) struct BenchmarkArgs {
     /// Dropout on item vectors (0-1) [default: by protocol].
     #[arg(long)]
     dropout: Option<f32>,
+    /// `federated`: the student that later periods improve.
+    #[arg(long, required_if_eq("protocol", "federated"))]
+    from: Option<PathBuf>,
+    /// `federated`: shoppers of a round, comma-separated.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 10_000])]
+    shoppers: Vec<usize>,
+    /// `federated`: ε of a shopper's one participation (δ = 1e-6), comma-separated.
+    #[arg(long, value_delimiter = ',', default_values_t = [4.0, 8.0])]
+    epsilon: Vec<f64>,
+    /// `federated`: only every so many sessions are tested.
+    #[arg(long, default_value_t = 1)]
+    stride: usize,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -102,7 +117,7 @@ impl BenchmarkArgs {
         };
         let mut train = TrainOptions::default();
         let histories = match self.protocol {
-            Protocol::DigineticaPeriods | Protocol::Rsc15 => false,
+            Protocol::DigineticaPeriods | Protocol::Rsc15 | Protocol::Federated => false,
             Protocol::StudentSize => Dataset::info(&data)?.periods.len() < 2,
             _ => true,
         };
@@ -145,6 +160,19 @@ impl BenchmarkArgs {
             }
             Protocol::ColdStart => {
                 let done = cold_start::run(&data, out, &train, &distil, progress)?;
+                Ok((serde_json::to_value(&done)?, done.to_markdown()))
+            }
+            Protocol::Federated => {
+                let options = federated::FederatedOptions {
+                    data,
+                    student: self.from.clone().unwrap_or_default(),
+                    out: out.clone(),
+                    shoppers: self.shoppers.clone(),
+                    epsilons: self.epsilon.clone(),
+                    stride: self.stride,
+                    seed: train.seed,
+                };
+                let done = federated::run(&options, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }
             Protocol::StudentSize => {

@@ -1,4 +1,6 @@
 use super::*;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 fn key(n: u8) -> SigningKey {
     SigningKey::from_bytes(&[n; 32])

@@ -1,0 +1,256 @@
+//! What the server sees, and what it makes of it.
+
+use std::fmt;
+
+use anyhow::{Context, Result};
+use onshelf_core::privacy::encode::Encoding;
+use onshelf_core::privacy::gaussian::noise_multiplier;
+use onshelf_core::privacy::rotate::Seed;
+use onshelf_core::version::FineTuneConfig;
+use onshelf_model::adam::Adam;
+use onshelf_model::personal::{Lesson, Personal};
+use onshelf_model::student::{Adapter, Student};
+use pollster::block_on;
+use rand::seq::SliceRandom;
+use rand::{Rng, RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::DELTA;
+use super::rounds::Period;
+
+/// Optimiser steps of a device on its session, and their rate.
+const LOCAL: (usize, f32) = (4, 0.003);
+/// Server rates that are tried on the sessions that decide; none of them better: the canary refuses.
+const SERVER: [f32; 5] = [0.3, 1.0, 3.0, 10.0, 30.0];
+/// Rates and most passes of central training, and sessions of a batch.
+const CENTRAL: ([f32; 2], usize, usize) = ([0.001, 0.003], 4, 64);
+/// Bits of a value of a report.
+const BITS: u32 = 4;
+
+/// What the server sees.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Arm {
+    /// Nothing: the student stays.
+    Frozen,
+    /// The exact sum over so many devices.
+    Sum {
+        /// Devices of a round.
+        shoppers: usize,
+    },
+    /// The sum with the noise of two aggregators.
+    Private {
+        /// Devices of a round.
+        shoppers: usize,
+        /// ε of a device's one participation.
+        epsilon: f64,
+    },
+    /// All clicks.
+    Central,
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frozen => write!(f, "nothing (frozen)"),
+            Self::Sum { shoppers } => write!(f, "exact sums of {shoppers}"),
+            Self::Private { shoppers, epsilon } => write!(f, "noised sums of {shoppers}, ε = {epsilon}"),
+            Self::Central => write!(f, "all clicks (central)"),
+        }
+    }
+}
+
+impl Arm {
+    pub(super) fn all(shoppers: &[usize], epsilons: &[f64]) -> Vec<Self> {
+        let rounds = shoppers.iter().flat_map(|&shoppers| {
+            let private = epsilons.iter().map(move |&epsilon| Self::Private { shoppers, epsilon });
+            [Self::Sum { shoppers }].into_iter().chain(private)
+        });
+        [Self::Frozen].into_iter().chain(rounds).chain([Self::Central]).collect()
+    }
+
+    /// Moves the student's adapter; gives the rounds released, and those refused of them.
+    pub(super) fn learn(self, student: &mut Student, period: &Period, seed: u64) -> Result<[usize; 2]> {
+        let seed = seed ^ u64::from(period.period) << 32;
+        match self {
+            Self::Frozen => Ok([0, 0]),
+            Self::Sum { shoppers } => rounds(student, period, shoppers, None, seed),
+            Self::Private { shoppers, epsilon } => {
+                rounds(student, period, shoppers, Some(noise_multiplier(epsilon, DELTA, 1)?), seed)
+            }
+            Self::Central => central(student, period, seed),
+        }
+    }
+}
+
+/// As a device learns, but for the shared adapter alone: every position counts the same.
+fn config(learning_rate: f32) -> FineTuneConfig {
+    FineTuneConfig { learning_rate, proximal: 0.0, distil: 0.0, memory: 1.0, ..FineTuneConfig::tuned() }
+}
+
+fn flat(adapter: &Adapter) -> Vec<f32> {
+    [&adapter.down[..], &adapter.up[..]].concat()
+}
+
+/// The student's adapter moved by a vector in the order of [`flat`].
+fn moved(base: &Adapter, by: &[f32], rate: f32) -> Adapter {
+    let mut out = base.clone();
+    let values = out.down.iter_mut().chain(&mut out.up);
+    values.zip(by).for_each(|(x, d)| *x += rate * d);
+    out
+}
+
+/// What a device would contribute.
+fn delta(student: &Student, lesson: &Lesson, seed: u64) -> Result<Vec<f32>> {
+    let (steps, rate) = LOCAL;
+    let config = config(rate);
+    let mut personal = Personal::new(student, seed);
+    for _ in 0..steps {
+        block_on(personal.step(student, lesson, None, &config))?;
+    }
+    let base = flat(student.base());
+    Ok(flat(&personal.adapter).into_iter().zip(base).map(|(own, base)| own - base).collect())
+}
+
+fn norm(delta: &[f32]) -> f64 {
+    delta.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}
+
+/// The median norm of what the sessions that decide would contribute; not of those that the clip protects.
+fn clip_norm(student: &Student, period: &Period) -> Result<f64> {
+    let mut norms = period
+        .public
+        .par_iter()
+        .map(|lesson| Ok(norm(&delta(student, lesson, 0)?)))
+        .collect::<Result<Vec<f64>>>()?;
+    norms.sort_by(f64::total_cmp);
+    norms.get(norms.len() / 2).copied().filter(|n| *n > 0.0).context("no session has anything to contribute")
+}
+
+/// Rounds of disjoint devices; what is left over is too few and never released.
+fn rounds(
+    student: &mut Student,
+    period: &Period,
+    shoppers: usize,
+    z: Option<f64>,
+    seed: u64,
+) -> Result<[usize; 2]> {
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut order: Vec<usize> = (0..period.devices.len()).collect();
+    order.shuffle(&mut rng);
+    let (mut released, mut refused) = (0, 0);
+    for batch in order.chunks_exact(shoppers) {
+        let deltas = batch
+            .par_iter()
+            .map(|&at| delta(student, &period.devices[at], seed ^ at as u64))
+            .collect::<Result<Vec<Vec<f32>>>>()?;
+        let mean = match z {
+            None => exact_mean(&deltas),
+            Some(z) => private_mean(&deltas, clip_norm(student, period)?, z, &mut rng)?,
+        };
+        released += 1;
+        refused += usize::from(!apply(student, period, &mean)?);
+    }
+    Ok([released, refused])
+}
+
+fn exact_mean(deltas: &[Vec<f32>]) -> Vec<f32> {
+    let mut mean = vec![0.0; deltas.first().map_or(0, Vec::len)];
+    let share = 1.0 / deltas.len().max(1) as f32;
+    deltas.iter().for_each(|d| mean.iter_mut().zip(d).for_each(|(m, x)| *m += share * x));
+    mean
+}
+
+/// Clipped, rotated, rounded, summed, noised by each of two aggregators, and brought back: what a collector
+/// would see, without the shares and proofs, which change no sum.
+fn private_mean(deltas: &[Vec<f32>], clip: f64, z: f64, rng: &mut ChaCha8Rng) -> Result<Vec<f32>> {
+    let dimension = deltas.first().map_or(0, Vec::len);
+    let encoding = Encoding::new(dimension, BITS, clip, Seed(rng.random()))?;
+    let first = rng.next_u64();
+    let reports = deltas
+        .par_iter()
+        .enumerate()
+        .map(|(at, delta)| {
+            let mut own = ChaCha8Rng::seed_from_u64(first ^ at as u64);
+            Ok(encoding.encode(delta, &mut || own.next_u32())?)
+        })
+        .collect::<Result<Vec<Vec<u32>>>>()?;
+    let mut sum = vec![0_i128; encoding.length()];
+    reports.iter().for_each(|r| sum.iter_mut().zip(r).for_each(|(s, v)| *s += i128::from(*v)));
+    // A deviation of hundreds of steps: a rounded normal is the discrete one to all that is measured here.
+    let deviation = z * encoding.sensitivity();
+    for value in sum.iter_mut() {
+        for _aggregator in 0..2 {
+            *value += (deviation * normal(rng)).round() as i128;
+        }
+    }
+    Ok(encoding.decode_mean(&sum, deltas.len() as u64)?)
+}
+
+/// Standard normal (Box & Muller, 1958).
+fn normal(rng: &mut ChaCha8Rng) -> f64 {
+    let (a, b) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
+    (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+}
+
+/// Takes the server rate that the deciding sessions like best; `false` where none is better than staying.
+fn apply(student: &mut Student, period: &Period, mean: &[f32]) -> Result<bool> {
+    let stay = student.base().clone();
+    let mut best = (period.judge(student)?.mrr_20, None);
+    for rate in SERVER {
+        student.set_base(moved(&stay, mean, rate));
+        let found = period.judge(student)?.mrr_20;
+        if found > best.0 {
+            best = (found, Some(rate));
+        }
+    }
+    student.set_base(best.1.map_or_else(|| stay.clone(), |rate| moved(&stay, mean, rate)));
+    Ok(best.1.is_some())
+}
+
+/// The adapter trained on the period's clicks themselves by Adam; rate and passes by the deciding sessions.
+fn central(student: &mut Student, period: &Period, seed: u64) -> Result<[usize; 2]> {
+    let start = student.base().clone();
+    let mut best = (period.judge(student)?.mrr_20, start.clone());
+    let (rates, passes, batch) = CENTRAL;
+    for rate in rates {
+        student.set_base(start.clone());
+        let mut values = flat(&start);
+        let mut adam = Adam::new(values.len());
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut order: Vec<usize> = (0..period.devices.len()).collect();
+        for _ in 0..passes {
+            crate::stop::check()?;
+            order.shuffle(&mut rng);
+            for some in order.chunks(batch) {
+                let gradient = slope(student, period, some, rng.next_u64())?;
+                adam.step(&mut values, &gradient, rate, 0.0);
+                let (down, up) = values.split_at(start.down.len());
+                let mut next = start.clone();
+                (next.down, next.up) = (down.to_vec(), up.to_vec());
+                student.set_base(next);
+            }
+            let found = period.judge(student)?.mrr_20;
+            if found > best.0 {
+                best = (found, student.base().clone());
+            }
+        }
+    }
+    student.set_base(best.1);
+    Ok([0, 0])
+}
+
+/// The mean gradient of some sessions by the adapter.
+fn slope(student: &Student, period: &Period, some: &[usize], seed: u64) -> Result<Vec<f32>> {
+    let config = config(0.0);
+    let all = some
+        .par_iter()
+        .map(|&at| {
+            let personal = Personal::new(student, seed ^ at as u64);
+            Ok(block_on(personal.slope(student, &period.devices[at], &config))?)
+        })
+        .collect::<Result<Vec<Vec<f32>>>>()?;
+    Ok(exact_mean(&all))
+}

@@ -8,6 +8,8 @@ mod built;
 mod damage;
 #[path = "pipeline/device.rs"]
 mod device;
+#[path = "pipeline/federated.rs"]
+mod federated;
 #[path = "pipeline/meta.rs"]
 mod meta;
 #[path = "pipeline/repeat.rs"]

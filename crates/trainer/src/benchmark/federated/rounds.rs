@@ -1,7 +1,7 @@
 //! A period as devices that learn, sessions that decide, and tests.
 
 use anyhow::{Result, ensure};
-use onshelf_core::metrics::{Accumulator, Summary, rank_of};
+use onshelf_core::metrics::{Accumulator, Summary, mrr_at, rank_of};
 use onshelf_core::rank::top_k;
 use onshelf_model::personal::Lesson;
 use onshelf_model::student::{SessionInput, Student};
@@ -81,14 +81,17 @@ impl Period {
         Ok(Self { period, devices, public, deciding, tests })
     }
 
-    /// How well the sessions that sit out are foretold.
-    pub(super) fn judge(&self, student: &Student) -> Result<Summary> {
-        foretell(student, &self.deciding)
+    /// Reciprocal ranks (0 beyond the 20th) of the clicks of the sessions that sit out.
+    pub(super) fn judge(&self, student: &Student) -> Result<Vec<f64>> {
+        let ranks = foretell(student, &self.deciding)?;
+        Ok(ranks.into_iter().map(|rank| mrr_at(rank, 20)).collect())
     }
 
     /// How well the period is foretold.
     pub(super) fn test(&self, student: &Student) -> Result<Summary> {
-        foretell(student, &self.tests)
+        let mut sum = Accumulator::new();
+        foretell(student, &self.tests)?.into_iter().for_each(|rank| sum.add(rank));
+        Ok(sum.summary(student.table().items()))
     }
 }
 
@@ -119,7 +122,8 @@ fn lesson(student: &Student, read: &Read) -> Result<Option<Lesson>> {
     Ok(Some(lesson.with_hard(hard)))
 }
 
-fn foretell(student: &Student, sessions: &[Read]) -> Result<Summary> {
+/// The rank of every click after a session's first.
+fn foretell(student: &Student, sessions: &[Read]) -> Result<Vec<Option<usize>>> {
     let dim = student.shape().dim;
     let ranks = sessions
         .par_iter()
@@ -136,7 +140,5 @@ fn foretell(student: &Student, sessions: &[Read]) -> Result<Summary> {
             },
         )
         .collect::<Result<Vec<_>>>()?;
-    let mut sum = Accumulator::new();
-    ranks.into_iter().flatten().for_each(|rank| sum.add(rank));
-    Ok(sum.summary(student.table().items()))
+    Ok(ranks.into_iter().flatten().collect())
 }

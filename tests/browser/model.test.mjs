@@ -1,57 +1,11 @@
-/** Model versions that must be refused: made here with Node's own Ed25519 and SHA-256. */
+/** Model versions that must be refused. */
 
 import assert from "node:assert/strict";
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { after } from "node:test";
 import { browserSuite } from "./harness.mjs";
-import { engineWorker, KEYS, MODEL, REAL } from "./real.mjs";
-
-const TYPE = "application/vnd.onshelf.model-version+json";
-const folder = mkdtempSync(join(tmpdir(), "onshelf-models-"));
-after(() => rmSync(folder, { recursive: true, force: true }));
-
-const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-const KEY = publicKey.export({ format: "der", type: "spki" }).subarray(-32).toString("hex");
-
-const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
-const manifest = JSON.parse(Buffer.from(envelope.payload, "base64").toString("utf8"));
-const blob = (role) =>
-  readFileSync(join(MODEL, "models", manifest.files.find((f) => f.role === role).path));
-
-/** Signs a payload as DSSE says. */
-function signed(payload, type = TYPE) {
-  const bytes = Buffer.from(JSON.stringify(payload));
-  const message = Buffer.concat([
-    Buffer.from(`DSSEv1 ${type.length} ${type} ${bytes.length} `),
-    bytes,
-  ]);
-  const sig = sign(null, message, privateKey).toString("base64");
-  return {
-    payloadType: type,
-    payload: bytes.toString("base64"),
-    signatures: [{ keyid: KEY, sig }],
-  };
-}
-
-/** Writes a model version with changed parts and gives its manifest's address. */
-function publish(name, { change = (m) => m, weights, catalogue, seal = signed } = {}) {
-  const home = join(folder, name);
-  mkdirSync(join(home, "blobs"), { recursive: true });
-  cpSync(join(MODEL, "models/blobs"), join(home, "blobs"), { recursive: true });
-  const files = manifest.files.map((file) => {
-    const content = { weights, catalogue }[file.role];
-    if (content === undefined) return file;
-    const sha256 = createHash("sha256").update(content).digest("hex");
-    const path = `blobs/${sha256}.${file.path.split(".").pop()}`;
-    writeFileSync(join(home, path), content);
-    return { ...file, path, sha256, bytes: content.length };
-  });
-  writeFileSync(join(home, "latest.json"), JSON.stringify(seal(change({ ...manifest, files }))));
-  return `/made/${name}/latest.json`;
-}
+import { blob, folder, KEY, manifest, publish, signed } from "./made.mjs";
+import { engineWorker, KEYS, REAL } from "./real.mjs";
 
 /** Replaces a stored file without telling the manifest. */
 function damage(name, role, harm) {

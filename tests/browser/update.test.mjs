@@ -1,7 +1,9 @@
-/** A new model version arrives while a shopper browses, around a fake engine. */
+/** A new model version arrives while a shopper browses: around a fake engine, and for real. */
 
 import assert from "node:assert/strict";
 import { browserSuite } from "./harness.mjs";
+import { blob, folder, KEY, publish, withTensor } from "./made.mjs";
+import { ITEMS, REAL } from "./real.mjs";
 import { withShelf } from "./with-shelf.mjs";
 
 const suite = browserSuite("chromium");
@@ -81,4 +83,61 @@ suite.test("a crash after the update brings the new version back", async ({ page
     worker_restarts: 1,
     ids: ["item-1", "item-13"],
   });
+});
+
+const real = browserSuite("chromium", { ...REAL, mounts: { ...REAL.mounts, "/made/": folder } });
+
+real.test("what was learned moves with the shared adapter, or is dropped", async ({ page }) => {
+  const model = publish("moving");
+  await page.run(
+    async ({ model, key, items }) => {
+      const options = { model, publicKeys: [key], device: "cpu", storage: "none" };
+      globalThis.shelf = await globalThis.onshelf.Onshelf.load(options);
+      for (const item_id of items) {
+        await globalThis.shelf.track({ event: "view_item", item_id });
+        await globalThis.shelf.fineTune({ steps: 2 });
+      }
+    },
+    { model, key: KEY, items: ITEMS.slice(0, 3) },
+  );
+  const look = () =>
+    page.run(async () => {
+      const update = await globalThis.shelf.update();
+      const { model_version, steps, session } = await globalThis.shelf.inspect();
+      const { items } = await globalThis.shelf.recommend({ slot: "home", count: 5 });
+      const shown = items.map((item) => item.item_id);
+      const adapter = JSON.parse(await (await globalThis.shelf.exportPersonal()).text()).adapter;
+      return { update, model_version, steps, session: session.length, shown, up: adapter.up };
+    });
+  const first = await look();
+  assert.equal(first.update.changed, false);
+  assert.ok(first.steps > 0);
+
+  // A sync moves the adapter, and nothing else.
+  const weights = withTensor(blob("weights"), "adapter.up", (x) => x + 0.125);
+  publish("moving", { weights });
+  const second = await look();
+  assert.equal(second.update.changed, true);
+  assert.notEqual(second.model_version, first.model_version);
+  assert.deepEqual([second.steps, second.session], [first.steps, 3]);
+  second.up.forEach((x, at) => assert.ok(Math.abs(x - first.up[at] - 0.125) < 1e-6));
+
+  // A new training: what was learned means nothing there.
+  publish("moving", { weights, change: (m) => ({ ...m, frozen: "0".repeat(64) }) });
+  const third = await look();
+  assert.equal(third.update.changed, true);
+  assert.deepEqual([third.steps, third.session, third.shown.length], [0, 3, 5]);
+
+  // And one that cannot be read leaves the third in place.
+  publish("moving", { weights: Buffer.from("broken") });
+  const failed = await page.run(() =>
+    globalThis.shelf.update().then(
+      () => "none",
+      (error) => error.code,
+    ),
+  );
+  assert.notEqual(failed, "none");
+  const after = await page.run(() => globalThis.shelf.inspect());
+  assert.deepEqual([after.model_version, after.session.length], [third.model_version, 3]);
+  await page.run(() => globalThis.shelf.dispose());
 });

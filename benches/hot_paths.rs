@@ -7,7 +7,9 @@
 //! ```
 
 use std::fs;
+use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use onshelf_core::catalogue::Catalogue;
@@ -15,7 +17,7 @@ use onshelf_core::event::EventKind;
 use onshelf_core::rank::top_k;
 use onshelf_core::version::{Manifest, Role};
 use onshelf_core::weights::Weights;
-use onshelf_model::shopper::{Request, Shopper};
+use onshelf_model::shopper::{Request, Shopper, Tracked};
 use onshelf_model::student::{Compute, Student};
 use pollster::block_on;
 
@@ -64,35 +66,55 @@ fn scan(c: &mut Criterion) {
 fn browsed(items: usize) -> Shopper {
     let (manifest, weights, catalogue) = read(items);
     let mut shopper = Shopper::new("bench".into(), manifest, catalogue, &weights, &Compute::Cpu, 1).unwrap();
-    for at in 0..CLICKS {
-        click(&mut shopper, at);
-    }
+    (0..CLICKS).for_each(|at| click(&mut shopper, at));
+    // The guard has compared them, so that it has one click to compare.
+    block_on(shopper.fine_tune(1)).unwrap();
     shopper
 }
 
 fn click(shopper: &mut Shopper, at: usize) {
     let items = shopper.catalogue().len();
     let id = ((at * 7919) % items + 1).to_string();
-    shopper.track(&id, EventKind::ViewItem, None, at as i64 * PACE_MS);
+    let tracked = shopper.track(&id, EventKind::ViewItem, None, at as i64 * PACE_MS);
+    assert_eq!(tracked, Tracked::Accepted, "click {at}: a click that does not count costs nothing");
+}
+
+/// Times `work` after one more click; every time from the same session, encoded but for that click.
+fn after_a_click(shopper: &mut Shopper, rounds: u64, mut work: impl FnMut(&mut Shopper)) -> Duration {
+    let state = shopper.export_state().unwrap();
+    let mut total = Duration::ZERO;
+    for _ in 0..rounds {
+        shopper.import_state(&state).unwrap();
+        block_on(shopper.recommend(&shelf())).unwrap();
+        let begin = Instant::now();
+        click(shopper, CLICKS);
+        work(shopper);
+        total += begin.elapsed();
+    }
+    shopper.import_state(&state).unwrap();
+    total
+}
+
+fn shelf() -> Request {
+    Request { count: 12, ..Request::default() }
 }
 
 fn device(c: &mut Criterion) {
     let mut group = c.benchmark_group("device");
     for items in SIZES {
         let mut shopper = browsed(items);
-        let mut at = CLICKS;
         group.bench_function(BenchmarkId::new("click and shelf", items), |b| {
-            b.iter(|| {
-                click(&mut shopper, at);
-                at += 1;
-                block_on(shopper.recommend(&Request::default())).unwrap()
+            b.iter_custom(|rounds| {
+                after_a_click(&mut shopper, rounds, |s| {
+                    black_box(block_on(s.recommend(&shelf())).unwrap());
+                })
             });
         });
         group.bench_function(BenchmarkId::new("click and step", items), |b| {
-            b.iter(|| {
-                click(&mut shopper, at);
-                at += 1;
-                block_on(shopper.fine_tune(1)).unwrap()
+            b.iter_custom(|rounds| {
+                after_a_click(&mut shopper, rounds, |s| {
+                    black_box(block_on(s.fine_tune(1)).unwrap());
+                })
             });
         });
     }

@@ -9,6 +9,7 @@ import { fail, isFatal, toWire } from "./errors.js";
 import { fineTune } from "./learn.js";
 import { Journal, replay } from "./journal.js";
 import {
+  ASIDE,
   READS,
   type Call,
   type Conditions,
@@ -46,9 +47,6 @@ interface Loaded {
   /** The state of a shopper about whom nothing is known. */
   pristine: Uint8Array;
 }
-
-/** Not in turn: they wait for the network or a device, while commands go on. */
-const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update"]);
 
 /** Steps after a click where the model version does not say. */
 const USUAL_STEPS = 4;
@@ -187,11 +185,6 @@ export class Host {
         tabs.tell("erased");
         this.#change("erased");
         return;
-      case "update":
-        if (!(result as Methods["update"]["result"]).changed) return;
-        saver.touch();
-        this.#change("updated");
-        return;
       case "pause":
       case "resume": {
         const what = call.method === "pause" ? "paused" : "resumed";
@@ -277,6 +270,8 @@ export class Host {
         devices.free();
         await this.#snapshot();
         loaded.tabs.greet();
+        loaded.saver.touch();
+        this.#change("updated");
         if (kind === "webgpu") void loaded.devices.set(kind).catch(() => undefined);
       });
       return { model_version, changed: true };
@@ -406,6 +401,7 @@ export class Host {
           applied();
           this.#journal.note(this.#through, event);
           this.#stale = true;
+          this.#need().saver.touch();
           this.#considerLearning();
           this.#change("session");
         }),
@@ -416,6 +412,8 @@ export class Host {
           // What was owed here, the other tab has learned.
           if (events.length === 0) this.#need().loop.clear();
           await this.#snapshot();
+          // The tab that sent it may be gone before it wrote.
+          this.#need().saver.touch();
           this.#change("session");
         }),
       share: (send) =>

@@ -115,3 +115,6 @@ export type FromWorker = Reply | Note;
 
 /** The methods that only read, and so may run between two steps of a fine-tuning. */
 export const READS: ReadonlySet<Method> = new Set<Method>(["recommend", "explain", "inspect"]);
+
+/** The methods that are not in turn: they wait for the network or a device, while commands go on. */
+export const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update"]);

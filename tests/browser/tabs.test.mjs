@@ -169,3 +169,29 @@ suite.test(
     for (const tab of tabs) assert.deepEqual(await ids(tab), items(7));
   },
 );
+
+suite.test("after an erasure a new tab's lessons still reach the old ones", async ({ page }) => {
+  await open(page);
+  await page.run(() => globalThis.shelf.erase());
+  const other = await page.sibling();
+  await open(other, "idle");
+  await click(other, 1);
+  await other.raw.waitForFunction(async () => (await globalThis.shelf.inspect()).steps === 4);
+  await page.raw.waitForFunction(async () => (await globalThis.shelf.inspect()).steps === 4);
+  assert.deepEqual(await ids(page), items(1));
+});
+
+suite.test("erased in one tab right after an update in another", async ({ page }) => {
+  const other = await page.sibling();
+  await open(page, false, "versions=2");
+  await open(other);
+  await click(page, 1);
+  await expectSession(other, items(1));
+  const updated = await page.run(() => globalThis.shelf.update());
+  assert.equal(updated.changed, true);
+  await other.run(() => globalThis.shelf.erase());
+  await expectSession(page, []);
+  await click(page, 2);
+  assert.deepEqual(await ids(page), items(2));
+  assert.equal((await inspect(page)).worker_restarts, 0);
+});

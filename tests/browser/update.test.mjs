@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { browserSuite } from "./harness.mjs";
 import { blob, folder, KEY, publish, withTensor } from "./made.mjs";
 import { ITEMS, REAL } from "./real.mjs";
-import { withShelf } from "./with-shelf.mjs";
+import { KEPT, withShelf } from "./with-shelf.mjs";
 
 const suite = browserSuite("chromium");
 
@@ -59,6 +59,33 @@ for (const code of ["NETWORK", "SIGNATURE_INVALID", "HASH_MISMATCH"]) {
     assert.deepEqual(got, { code, model_version: "fake-1", ids: ["item-1"], changes: [] });
   });
 }
+
+suite.test("what happens after an update is stored, and erased", async ({ page }) => {
+  const stored = await withShelf(
+    page,
+    "versions=2",
+    async (t) => {
+      await t.click(1);
+      await t.shelf.update();
+      await t.click(2);
+      await t.until(async () => (await t.shelf.inspect()).stored_bytes > 0);
+      return { restarts: (await t.shelf.inspect()).worker_restarts, ids: await t.ids() };
+    },
+    KEPT,
+  );
+  assert.deepEqual(stored, { restarts: 0, ids: ["item-1", "item-2"] });
+  const erased = await withShelf(
+    page,
+    "",
+    async (t) => {
+      const before = await t.ids();
+      await t.shelf.erase();
+      return { before, after: await t.ids() };
+    },
+    KEPT,
+  );
+  assert.deepEqual(erased, { before: ["item-1", "item-2"], after: [] });
+});
 
 suite.test("two updates at once: one of them is made", async ({ page }) => {
   const got = await withShelf(page, "versions=2&load_ms=100", async (t) => {

@@ -286,6 +286,7 @@ export function fakeEngine(kind) {
         items: ITEMS,
         parameters: 4096,
         personal_parameters: 64,
+        steps_per_click: 4,
       };
     }
 

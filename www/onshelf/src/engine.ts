@@ -23,7 +23,7 @@ export interface ModelFacts {
   parameters: number;
   personal_parameters: number;
   /** Optimiser steps that this model version asks for after a click. */
-  steps_per_click?: number;
+  steps_per_click: number;
 }
 
 /** A request as the engine takes it: an `AbortSignal` cannot cross to a worker. */

@@ -48,9 +48,6 @@ interface Loaded {
   pristine: Uint8Array;
 }
 
-/** Steps after a click where the model version does not say. */
-const USUAL_STEPS = 4;
-
 /** See the file's head. */
 export class Host {
   readonly #post: Post;
@@ -206,21 +203,20 @@ export class Host {
 
   async #load(config: LoadConfig): Promise<ModelFacts> {
     if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
-    const progress = this.#progress;
     const cpu = await openEngine("cpu", config.assets, 0);
     const facts = await loadModel(cpu, config, (stage, loaded, total) =>
-      progress(stage as Progress["stage"], loaded, total),
+      this.#progress(stage as Progress["stage"], loaded, total),
     );
     const pristine = cpu.exportState();
     const devices = new Devices(this.#devicesHost(config), cpu, facts);
     const saver = new Saver(
       config.storage,
-      () => this.#queue.own(() => devices.serve((engine) => engine.save())),
+      () => this.#queue.own(() => this.#need().devices.serve((engine) => engine.save())),
       (error) => this.#failed(error),
     );
-    progress("restore", 0, 1);
+    this.#progress("restore", 0, 1);
     await restore(cpu, config, saver, pristine);
-    progress("restore", 1, 1);
+    this.#progress("restore", 1, 1);
     this.#paused ||= config.paused;
     const loop = new Loop(
       {
@@ -263,16 +259,16 @@ export class Host {
         const loaded = this.#need();
         if (loaded.devices !== devices) throw fail("ABORTED", "another update was faster");
         cpu.importState(await devices.serve((engine) => engine.exportState()));
-        const kind = devices.kind;
-        Object.assign(loaded, { facts: next, pristine });
-        loaded.devices = new Devices(this.#devicesHost(config), cpu, next);
+        const { kind } = devices;
+        const renewed = new Devices(this.#devicesHost(config), cpu, next);
+        Object.assign(loaded, { facts: next, pristine, devices: renewed });
         taken = true;
         devices.free();
         await this.#snapshot();
         loaded.tabs.greet();
         loaded.saver.touch();
         this.#change("updated");
-        if (kind === "webgpu") void loaded.devices.set(kind).catch(() => undefined);
+        if (kind === "webgpu") void renewed.set(kind).catch(() => undefined);
       });
       return { model_version, changed: true };
     } finally {
@@ -291,7 +287,7 @@ export class Host {
   #considerLearning(): void {
     const { config, facts, loop } = this.#need();
     if (config.learning !== "idle" || this.#paused) return;
-    loop.click(facts.steps_per_click ?? USUAL_STEPS);
+    loop.click(facts.steps_per_click);
   }
 
   /** A slice of learning that no page asked for; what it changes is kept as after a page's own. */
@@ -318,7 +314,7 @@ export class Host {
   ): Promise<Methods["fineTune"]["result"]> {
     const { config, devices, facts, loop } = this.#need();
     const begin = performance.now();
-    const wanted = { ...limits, steps: limits.steps ?? facts.steps_per_click ?? USUAL_STEPS };
+    const wanted = { ...limits, steps: limits.steps ?? facts.steps_per_click };
     const report = await devices.serve((engine) =>
       fineTune(engine, wanted, {
         stop: () => {
@@ -340,7 +336,8 @@ export class Host {
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
     const { config, devices, saver, loop } = this.#need();
-    const facts = await devices.serve((engine) => engine.inspect());
+    // Steps a click are between engine and worker.
+    const { steps_per_click: _, ...facts } = await devices.serve((engine) => engine.inspect());
     return {
       ...facts,
       device: devices.kind,
@@ -390,13 +387,11 @@ export class Host {
   }
 
   #tabsHost(): TabsHost {
-    const own = (work: () => Promise<void>) =>
-      void this.#queue.own(work).catch((error: unknown) => this.#failed(error));
     return {
       model_version: () => this.#need().facts.model_version,
       decided: (what) => this.#fromOtherTab(what),
       clicked: (event, applied) =>
-        own(async () => {
+        this.#inTurn(async () => {
           await this.#need().devices.serve((engine) => engine.track(...event));
           applied();
           this.#journal.note(this.#through, event);
@@ -406,7 +401,7 @@ export class Host {
           this.#change("session");
         }),
       adopt: (state, lacking) =>
-        own(async () => {
+        this.#inTurn(async () => {
           const events = lacking();
           await this.#need().devices.serve((engine) => replay(engine, state, events));
           // What was owed here, the other tab has learned.
@@ -417,14 +412,16 @@ export class Host {
           this.#change("session");
         }),
       share: (send) =>
-        own(async () => send(await this.#need().devices.serve((engine) => engine.exportState()))),
+        this.#inTurn(async () =>
+          send(await this.#need().devices.serve((engine) => engine.exportState())),
+        ),
     };
   }
 
   #onIdle(): void {
     if (!this.#stale) return;
     this.#stale = false;
-    this.#queue.own(() => this.#snapshot()).catch((error: unknown) => this.#failed(error));
+    this.#inTurn(() => this.#snapshot());
   }
 
   #considerGpu(): void {
@@ -450,7 +447,7 @@ export class Host {
   }
 
   #fromOtherTab(what: "erased" | "paused" | "resumed"): void {
-    const { devices, saver, loop, pristine } = this.#need();
+    const { saver, loop } = this.#need();
     if (what !== "resumed") loop.clear();
     if (what !== "erased") {
       this.#paused = what === "paused";
@@ -458,14 +455,19 @@ export class Host {
       return;
     }
     // Otherwise this tab's next write would bring back what the shopper deleted in the other.
-    const forget = async () => {
+    this.#inTurn(async () => {
+      const { devices, pristine } = this.#need();
       saver.erased();
       await devices.serve((engine) => engine.importState(pristine));
       devices.reset(pristine);
       await this.#snapshot();
       this.#change("erased");
-    };
-    this.#queue.own(forget).catch((error: unknown) => this.#failed(error));
+    });
+  }
+
+  /** The worker's own work, in turn; what it needs, it takes when its turn comes: an update may come before. */
+  #inTurn(work: () => Promise<unknown>): void {
+    this.#queue.own(work).catch((error: unknown) => this.#failed(error));
   }
 
   /** The worker's own work failed: only a dead engine is worth a word. */

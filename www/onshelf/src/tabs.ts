@@ -120,7 +120,7 @@ export class Tabs {
       this.#host.clicked(click, () => this.#note(by, number, click));
     } else if ("hello" in message) {
       // Who knows nothing has nothing to say.
-      if (Object.keys(this.#seen).length > 0) this.#shareWith(message.hello);
+      if (Object.keys(this.#seen).length > 0 || this.#erasures > 0) this.#shareWith(message.hello);
     } else if ("state" in message) {
       this.#consider(message);
     }

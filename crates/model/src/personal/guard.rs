@@ -4,7 +4,6 @@ use onshelf_core::weights::{Tensor, Weights};
 use serde::{Deserialize, Serialize};
 
 use super::Personal;
-use crate::adam::Adam;
 use crate::error::ModelError;
 use crate::student::{Adapter, Student};
 
@@ -112,16 +111,16 @@ impl Personal {
 
     /// To the best parameters there were, else to the shipped ones. They have to prove themselves anew.
     fn roll_back(&mut self, student: &Student) {
-        let taste = vec![0.0; self.taste.len()];
-        let affinity = vec![0.0; self.affinity.len()];
-        let good = self.good.take().map_or_else(
-            || Good { lead: 0.0, adapter: student.base().clone(), taste, affinity },
-            |good| *good,
-        );
-        (self.adapter, self.taste, self.affinity) = (good.adapter, good.taste, good.affinity);
-        let parts = [self.adapter.down.len(), self.adapter.up.len(), self.taste.len()];
-        self.moments = parts.map(Adam::new);
-        self.guard = Guard { rolled_back: self.guard.rolled_back.saturating_add(1), ..Guard::default() };
+        let good = self.good.take();
+        let rolled_back = self.guard.rolled_back.saturating_add(1);
+        *self = Self {
+            steps: self.steps,
+            guard: Guard { rolled_back, ..Guard::default() },
+            ..Self::new(student, self.seed).leaning(self.affinity.len())
+        };
+        if let Some(good) = good {
+            (self.adapter, self.taste, self.affinity) = (good.adapter, good.taste, good.affinity);
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::encoder::SessionBatch;
+use crate::student::SessionInput;
 
 /// Sessions to train on, oldest first.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +28,17 @@ impl TrainSet {
         self.kinds.resize(self.kinds.len() + items.len(), 0);
         self.gaps.resize(self.gaps.len() + items.len(), 0);
         self.weights.push(1.0);
+    }
+
+    /// A session as a student reads it.
+    #[must_use]
+    pub fn input(&self, session: usize) -> SessionInput {
+        let at = self.log.range(session);
+        SessionInput {
+            items: self.log.session(session).to_vec(),
+            kinds: self.kinds[at.clone()].to_vec(),
+            gaps: self.gaps[at].to_vec(),
+        }
     }
 
     /// The same sessions in the same order, of each only a random share of the clicks and at least

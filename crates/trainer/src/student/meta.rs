@@ -66,7 +66,7 @@ pub(super) fn start(
         stop::check()?;
         let ends = sessions
             .par_iter()
-            .map(|&s| Ok(adapt(&student, &input(teach, s), &config, seed ^ s as u64)?.adapter))
+            .map(|&s| Ok(adapt(&student, &teach.input(s), &config, seed ^ s as u64)?.adapter))
             .collect::<Result<Vec<Adapter>>>()?;
         // The move shrinks to nothing, so that the start comes to rest.
         let share = (1.0 - at as f32 / batches as f32) / ends.len() as f32;
@@ -92,15 +92,6 @@ fn long_enough(set: &TrainSet) -> Vec<usize> {
     (0..set.log.len()).filter(|&s| set.log.session(s).len() >= CLICKS).collect()
 }
 
-fn input(set: &TrainSet, session: usize) -> SessionInput {
-    let at = set.log.range(session);
-    SessionInput {
-        items: set.log.session(session).to_vec(),
-        kinds: set.kinds[at.clone()].to_vec(),
-        gaps: set.gaps[at].to_vec(),
-    }
-}
-
 /// A shopper who learned from a session.
 fn adapt(student: &Student, session: &SessionInput, config: &FineTuneConfig, seed: u64) -> Result<Personal> {
     let mut personal = Personal::new(student, seed);
@@ -121,7 +112,7 @@ fn adapted(student: &Student, set: &TrainSet, config: &FineTuneConfig) -> Result
     let ranks = deciding
         .par_iter()
         .map(|&s| {
-            let whole = input(set, s);
+            let whole = set.input(s);
             let seen = whole.without(whole.items.len() - 1);
             let personal = adapt(student, &seen, config, s as u64)?;
             let vectors = block_on(student.encode(&seen))?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use onshelf_core::privacy::encode::Encoding;
 use onshelf_core::privacy::gaussian::noise_multiplier;
 use onshelf_core::privacy::rotate::Seed;
+use onshelf_core::slices::add_scaled;
 use onshelf_core::version::FineTuneConfig;
 use onshelf_model::adam::Adam;
 use onshelf_model::personal::{Lesson, Personal};
@@ -14,6 +15,7 @@ use pollster::block_on;
 use rand::seq::SliceRandom;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rand_distr::StandardNormal;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -97,8 +99,9 @@ fn flat(adapter: &Adapter) -> Vec<f32> {
 /// The student's adapter moved by a vector in the order of [`flat`].
 fn moved(base: &Adapter, by: &[f32], rate: f32) -> Adapter {
     let mut out = base.clone();
-    let values = out.down.iter_mut().chain(&mut out.up);
-    values.zip(by).for_each(|(x, d)| *x += rate * d);
+    let (down, up) = by.split_at(out.down.len());
+    add_scaled(&mut out.down, rate, down);
+    add_scaled(&mut out.up, rate, up);
     out
 }
 
@@ -140,18 +143,24 @@ fn rounds(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<usize> = (0..period.devices.len()).collect();
     order.shuffle(&mut rng);
+    let clip = |student: &Student| z.map(|_| clip_norm(student, period)).transpose();
+    let mut norm = clip(student)?;
     let (mut released, mut refused) = (0, 0);
     for batch in order.chunks_exact(shoppers) {
         let deltas = batch
             .par_iter()
             .map(|&at| delta(student, &period.devices[at], seed ^ at as u64))
             .collect::<Result<Vec<Vec<f32>>>>()?;
-        let mean = match z {
+        let mean = match z.zip(norm) {
             None => exact_mean(&deltas),
-            Some(z) => private_mean(&deltas, clip_norm(student, period)?, z, &mut rng)?,
+            Some((z, norm)) => private_mean(&deltas, norm, z, &mut rng)?,
         };
         released += 1;
-        refused += usize::from(!apply(student, period, &mean)?);
+        if apply(student, period, &mean)? {
+            norm = clip(student)?;
+        } else {
+            refused += 1;
+        }
     }
     Ok([released, refused])
 }
@@ -159,7 +168,7 @@ fn rounds(
 fn exact_mean(deltas: &[Vec<f32>]) -> Vec<f32> {
     let mut mean = vec![0.0; deltas.first().map_or(0, Vec::len)];
     let share = 1.0 / deltas.len().max(1) as f32;
-    deltas.iter().for_each(|d| mean.iter_mut().zip(d).for_each(|(m, x)| *m += share * x));
+    deltas.iter().for_each(|d| add_scaled(&mut mean, share, d));
     mean
 }
 
@@ -183,16 +192,10 @@ fn private_mean(deltas: &[Vec<f32>], clip: f64, z: f64, rng: &mut ChaCha8Rng) ->
     let deviation = z * encoding.sensitivity();
     for value in sum.iter_mut() {
         for _aggregator in 0..2 {
-            *value += (deviation * normal(rng)).round() as i128;
+            *value += (deviation * rng.sample::<f64, _>(StandardNormal)).round() as i128;
         }
     }
     Ok(encoding.decode_mean(&sum, deltas.len() as u64)?)
-}
-
-/// Standard normal (Box & Muller, 1958).
-fn normal(rng: &mut ChaCha8Rng) -> f64 {
-    let (a, b) = (1.0 - rng.random::<f64>(), rng.random::<f64>());
-    (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
 }
 
 /// Takes the server rate that the deciding sessions like best; `false` where none is surely better than staying.
@@ -306,7 +309,11 @@ mod tests {
     fn a_private_mean_is_the_clipped_mean_but_for_its_noise() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let deltas: Vec<Vec<f32>> = (0..400)
-            .map(|_| (0..64).map(|at| if at < 8 { 0.2 } else { 0.05 * normal(&mut rng) as f32 }).collect())
+            .map(|_| {
+                (0..64)
+                    .map(|at| if at < 8 { 0.2 } else { 0.05 * rng.sample::<f32, _>(StandardNormal) })
+                    .collect()
+            })
             .collect();
         let wanted = exact_mean(&deltas);
         let error = |z: f64| {

@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::{Accumulator, Summary, mrr_at, rank_of};
 use onshelf_core::rank::top_k;
+use onshelf_core::version::FineTuneConfig;
 use onshelf_model::personal::Lesson;
 use onshelf_model::student::{SessionInput, Student};
-use onshelf_model::training::TrainSet;
 use pollster::block_on;
 use rayon::prelude::*;
 
@@ -18,10 +18,9 @@ use crate::progress::Progress;
 const DECIDING: usize = 10;
 /// Positions that decide, about.
 const JUDGED: usize = 3_000;
-/// Candidates of a lesson that are certain, as on a device.
-const HARD: usize = 200;
 
 /// A session as the frozen encoder reads it.
+#[derive(Clone)]
 struct Read {
     /// `[clicks, dim]`
     vectors: Vec<f32>,
@@ -56,7 +55,7 @@ impl Period {
             .filter(|&s| set.log.session(s).len() >= 2)
             .map(|s| {
                 progress.advance(1);
-                read(student, &input(&set, s))
+                read(student, &set.input(s))
             })
             .collect::<Result<_>>()?;
         let decides = |at: usize| at % DECIDING == DECIDING / 2;
@@ -74,8 +73,7 @@ impl Period {
         let held: Vec<&Read> = held.into_iter().step_by(stride).collect();
         ensure!(!held.is_empty(), "period {period} has too few sessions for some to decide");
         let public = lessons(held.clone())?;
-        let copy = |r: &&Read| Read { vectors: r.vectors.clone(), items: r.items.clone() };
-        let deciding = held.iter().map(copy).collect();
+        let deciding = held.into_iter().cloned().collect();
         let tests = read.into_iter().step_by(options.stride.max(1)).collect();
         progress.finish("");
         Ok(Self { period, devices, public, deciding, tests })
@@ -95,15 +93,6 @@ impl Period {
     }
 }
 
-fn input(set: &TrainSet, session: usize) -> SessionInput {
-    let at = set.log.range(session);
-    SessionInput {
-        items: set.log.session(session).to_vec(),
-        kinds: set.kinds[at.clone()].to_vec(),
-        gaps: set.gaps[at].to_vec(),
-    }
-}
-
 fn read(student: &Student, input: &SessionInput) -> Result<Read> {
     let vectors = block_on(student.encode(input))?;
     let clicks = vectors.len() / student.shape().dim;
@@ -118,7 +107,7 @@ fn lesson(student: &Student, read: &Read) -> Result<Option<Lesson>> {
     let query = student.base().apply(&read.vectors[(before - 1) * dim..before * dim], None);
     let (mut lut, mut scores) = (Vec::new(), Vec::new());
     block_on(student.score(&query, &read.items[..before], &mut lut, &mut scores))?;
-    let hard = top_k(&scores, HARD, |_| true).into_iter().map(|s| s.0).collect();
+    let hard = top_k(&scores, FineTuneConfig::tuned().hard, |_| true).into_iter().map(|s| s.0).collect();
     Ok(Some(lesson.with_hard(hard)))
 }
 

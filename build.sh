@@ -36,6 +36,7 @@ help() {
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
             test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
+  weigh     what weighs what in each module, by crate, before wasm-opt
   new-shoppers  learning on people who never entered training (Amazon Beauty, if ../shared/data has it):
             natively, and 200 of them again in Chromium
   clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
@@ -401,6 +402,20 @@ size() {
   node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU"
 }
 
+# Which crates a module's bytes come from; names are gone after wasm-opt, so before it.
+weigh() {
+  setup_build
+  cargo_tool twiggy "$TWIGGY" twiggy || die "twiggy could not be installed"
+  build_module cpu
+  build_module webgpu
+  local kind
+  for kind in cpu webgpu; do
+    say "the $kind module"
+    twiggy top -n 1000000 -f csv "$CACHE/wasm-$kind/$TARGET/wasm/onshelf.wasm" | node tests/weigh.mjs
+  done
+}
+TWIGGY=0.8.0
+
 bench() {
   build
   setup_browsers
@@ -468,7 +483,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | check | bench | diginetica | size | clean) "$command" "$@" ;;
+  setup | build | demo | train | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

@@ -95,6 +95,8 @@ impl Engine {
         let shopper =
             Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.compute, seed)
                 .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
+        #[cfg(feature = "webgpu")]
+        shopper.student().warm().await.map_err(Failure::from)?;
         report("device", 1, 1);
         let facts = facts(&shopper);
         self.shopper = Some(shopper);

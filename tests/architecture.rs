@@ -50,7 +50,7 @@ const ARROWS: [(&str, &[&str]); 6] = [
     ("onshelf-trainer", &["onshelf-core", "onshelf-model"]),
     ("onshelf-server", &["onshelf-core"]),
     ("onshelf", &["onshelf-core", "onshelf-model"]),
-    ("onshelf-fixture", &["onshelf-core"]),
+    ("onshelf-fixture", &["onshelf-core", "onshelf-model"]),
 ];
 /// Packages that may name JavaScript's crates: the browser shell, and what is measured beside peers.
 const SHELLS: [&str; 2] = ["onshelf", "onshelf-fixture"];
@@ -60,9 +60,11 @@ const BURN: [&str; 3] = ["onshelf-model", "onshelf-trainer", "onshelf"];
 const OUTSIDE: [&str; 7] = ["env", "fs", "io", "net", "os", "process", "thread"];
 /// Types that read a clock.
 const CLOCKS: [&str; 2] = ["Instant", "SystemTime"];
-/// Methods of Burn's tensors that wait for the device. Clippy bans them by type in the wasm
+/// Methods of Burn's tensors and of CubeCL's client that wait for the device. Clippy bans them by type in the wasm
 /// configuration (tests/clippy-wasm); this list needs no wasm toolchain.
-const BLOCKING: [&str; 9] = [
+const BLOCKING: [&str; 11] = [
+    ".read_one(",
+    ".read_one_unchecked(",
     ".into_data()",
     ".to_data()",
     ".try_into_data()",

@@ -22,7 +22,7 @@ fn measured(dir: &std::path::Path, data: &Dataset) -> (Weights, [f64; 2]) {
         let items = data.sessions.session(s).to_vec();
         let n = items.len();
         let input = SessionInput { items, kinds: vec![0; n], gaps: vec![0; n] };
-        let vectors = block_on(student.encode(&input)).unwrap();
+        let vectors = student.encode(&input);
         let Some(lesson) = Lesson::new(&vectors, &input.items, student.shape().dim) else { continue };
         let mut shopper = Personal::new(&student, 1);
         sums[0] += block_on(shopper.loss(&student, &lesson, &config)).unwrap();

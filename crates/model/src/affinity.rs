@@ -87,13 +87,28 @@ impl Traits {
         self.of_brand[brand].map_or(0.0, |t| affinity[t as usize])
     }
 
+    /// The bonus of each category path, then of each brand.
+    pub(crate) fn bonuses(&self, affinity: &[f32]) -> Vec<f32> {
+        let paths = (0..self.of_path.len()).map(|p| self.path_bonus(affinity, p));
+        paths.chain((0..self.of_brand.len()).map(|b| self.brand_bonus(affinity, b))).collect()
+    }
+
+    /// Path and brand of each item in one word; `None` where there are too many for that, or nothing is
+    /// known about the items.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn packed(&self) -> Option<Packed> {
+        let (paths, brands) = (self.of_path.len(), self.of_brand.len());
+        let fit = paths.max(brands) <= 1 << 16 && !self.is_empty();
+        fit.then(|| Packed { paths, brands, items: self.items.iter().map(|[p, b]| p | b << 16).collect() })
+    }
+
     /// Adds the bonus of every item to its score (`scores[i]` is item `i + 1`'s).
     pub fn add(&self, affinity: &[f32], scores: &mut [f32]) {
         if affinity.iter().all(|a| *a == 0.0) {
             return;
         }
-        let paths: Vec<f32> = (0..self.of_path.len()).map(|p| self.path_bonus(affinity, p)).collect();
-        let brands: Vec<f32> = (0..self.of_brand.len()).map(|b| self.brand_bonus(affinity, b)).collect();
+        let bonuses = self.bonuses(affinity);
+        let (paths, brands) = bonuses.split_at(self.of_path.len());
         for (score, &[path, brand]) in scores.iter_mut().zip(&self.items) {
             *score += paths[path as usize] + brands[brand as usize];
         }
@@ -145,6 +160,14 @@ impl Traits {
         out.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(b.0)));
         out
     }
+}
+
+/// Category path (low half) and brand of each item, item 1 first.
+#[cfg(feature = "webgpu")]
+pub(crate) struct Packed {
+    pub(crate) paths: usize,
+    pub(crate) brands: usize,
+    pub(crate) items: Vec<u32>,
 }
 
 #[cfg(test)]

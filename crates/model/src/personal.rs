@@ -9,8 +9,6 @@
 //! the personal one **before** it is learned from, and the shelf follows whichever is ahead.
 
 mod gradient;
-#[cfg(feature = "burn")]
-mod graph;
 mod guard;
 
 use onshelf_core::slices::{dot, softmax};
@@ -235,11 +233,7 @@ impl Personal {
         sample: &Sample,
         proximal: f32,
     ) -> Result<(f64, Vec<f32>), ModelError> {
-        #[cfg(feature = "burn")]
-        if let Some(device) = student.device() {
-            return graph::gradient(self, student, lesson, sample, proximal, device).await;
-        }
-        Ok(gradient::gradient(self, student, lesson, sample, proximal))
+        gradient::gradient(self, student, lesson, sample, proximal).await
     }
 
     /// The state as tensors, to be saved or handed to another device.
@@ -326,6 +320,7 @@ pub struct Facts {
 
 /// Candidates of a step.
 struct Sample {
+    items: Vec<u32>,
     /// `[count, dim]`
     vectors: Vec<f32>,
     /// `[rows, count]`: item biases, the log of how many items a sampled one stands for, and the
@@ -386,7 +381,7 @@ impl Sample {
                     .for_each(|(w, c)| *w += config.distil * c * weight / total);
             }
         }
-        Self { vectors, offsets, wanted }
+        Self { items, vectors, offsets, wanted }
     }
 }
 

@@ -89,7 +89,8 @@ impl Shopper {
         compute: &Compute,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        let student = Student::new(weights, &manifest.student, compute)?;
+        #[cfg_attr(not(feature = "webgpu"), expect(unused_mut, reason = "only a GPU is told"))]
+        let mut student = Student::new(weights, &manifest.student, compute)?;
         let (items, rows) = (catalogue.len(), student.table().items());
         if items != rows || items != manifest.items as usize {
             return Err(ModelError::State(format!(
@@ -99,6 +100,8 @@ impl Shopper {
             )));
         }
         let traits = Traits::of(&catalogue);
+        #[cfg(feature = "webgpu")]
+        student.lean_on(&traits);
         let personal = Personal::new(&student, seed).leaning(traits.len());
         Ok(Self {
             version,
@@ -239,20 +242,20 @@ impl Shopper {
     }
 
     /// Session vectors of the clicks as they are now.
-    async fn encode(&mut self) -> Result<&[f32], ModelError> {
+    fn encode(&mut self) -> &[f32] {
         let input = self.input();
-        self.student.encode_on(&input, &mut self.encoded).await?;
-        Ok(self.encoded.vectors())
+        self.student.encode_on(&input, &mut self.encoded);
+        self.encoded.vectors()
     }
 
     /// The newest session vector; zeros before the first click.
-    async fn newest(&mut self) -> Result<Vec<f32>, ModelError> {
+    fn newest(&mut self) -> Vec<f32> {
         let dim = self.manifest.student.dim;
-        let vectors = self.encode().await?;
-        Ok(match vectors.len() {
+        let vectors = self.encode();
+        match vectors.len() {
             0 => vec![0.0; dim],
             n => vectors[n - dim..].to_vec(),
-        })
+        }
     }
 
     /// The query that shelves follow for a session vector.
@@ -279,6 +282,33 @@ impl Shopper {
         self.student.score(query, prefix, &mut self.lut, &mut self.scores).await
     }
 
+    /// The `count` best items that may be shown, best first.
+    async fn best(
+        &mut self,
+        query: &[f32],
+        prefix: &[u32],
+        leanings: &[f32],
+        count: usize,
+        allow: impl Fn(&Catalogue, u32) -> bool,
+    ) -> Result<Vec<(u32, f32)>, ModelError> {
+        #[cfg(feature = "webgpu")]
+        {
+            let bonuses = match leanings.iter().any(|x| *x != 0.0) {
+                true => self.traits.bonuses(leanings),
+                false => Vec::new(),
+            };
+            let bonus = |item| if bonuses.is_empty() { 0.0 } else { self.traits.bonus(leanings, item) };
+            let allow = |item| allow(&self.catalogue, item);
+            let best = self.student.best(query, prefix, (&bonuses, bonus), count, allow).await?;
+            if let Some(best) = best {
+                return Ok(best);
+            }
+        }
+        self.score_all(query, prefix).await?;
+        self.traits.add(leanings, &mut self.scores);
+        Ok(top_k(&self.scores, count, |item| allow(&self.catalogue, item)))
+    }
+
     /// Ranks a shelf.
     ///
     /// # Errors
@@ -288,16 +318,17 @@ impl Shopper {
         if request.kind == Kind::Continue {
             return Ok(self.recent(request, &filter));
         }
-        let query = self.query_of(request).await?;
+        let query = self.query_of(request);
         let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
-        self.score_all(&query, &prefix).await?;
-        if request.kind == Kind::ForYou && self.is_personal() {
-            self.traits.add(&self.leanings(), &mut self.scores);
-        }
-        let catalogue = &self.catalogue;
+        let leanings =
+            if request.kind == Kind::ForYou && self.is_personal() { self.leanings() } else { Vec::new() };
         let own = if request.kind == Kind::Similar { filter.item } else { None };
         let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
-        let ranked = top_k(&self.scores, wanted, |i| Some(i) != own && filter.allows(catalogue, i));
+        let ranked = self.best(&query, &prefix, &leanings, wanted, |catalogue, item| {
+            Some(item) != own && filter.allows(catalogue, item)
+        });
+        let ranked = ranked.await?;
+        let catalogue = &self.catalogue;
         let kept =
             cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
         Ok(self.listed(&kept))
@@ -309,9 +340,9 @@ impl Shopper {
         self.personal.affinity.iter().map(|x| say * x).collect()
     }
 
-    async fn query_of(&mut self, request: &Request) -> Result<Vec<f32>, RequestError> {
+    fn query_of(&mut self, request: &Request) -> Vec<f32> {
         let dim = self.manifest.student.dim;
-        Ok(match request.kind {
+        match request.kind {
             Kind::Popular => vec![0.0; dim],
             Kind::Similar => {
                 let mut vector = Vec::with_capacity(dim);
@@ -322,10 +353,10 @@ impl Shopper {
                 vector
             }
             Kind::ForYou | Kind::Continue => {
-                let session = self.newest().await?;
+                let session = self.newest();
                 self.query(&session)
             }
-        })
+        }
     }
 
     /// The items of the session, newest first, each once.
@@ -362,12 +393,12 @@ impl Shopper {
     pub async fn fine_tune(&mut self, steps: usize) -> Result<Option<Tuned>, ModelError> {
         let dim = self.manifest.student.dim;
         let items: Vec<u32> = self.clicks.iter().map(|c| c.item).collect();
-        let vectors = self.encode().await?.to_vec();
+        let vectors = self.encode().to_vec();
         let Some(lesson) = Lesson::new(&vectors, &items, dim) else { return Ok(None) };
         self.judge(&vectors, &items).await?;
         let before = self.personal.clone();
         let config = self.config.clone();
-        let earlier = self.earlier_lesson().await?;
+        let earlier = self.earlier_lesson();
         let lesson = match config.hard {
             0 => lesson,
             hard => lesson.with_hard(self.best_before_newest(&vectors, &items, hard).await?),
@@ -392,13 +423,13 @@ impl Shopper {
     }
 
     /// One of the earlier sessions, in turn.
-    async fn earlier_lesson(&self) -> Result<Option<Lesson>, ModelError> {
-        let Some(turn) = self.personal.steps.checked_rem(self.past.len() as u64) else { return Ok(None) };
+    fn earlier_lesson(&self) -> Option<Lesson> {
+        let turn = self.personal.steps.checked_rem(self.past.len() as u64)?;
         let clicks = &self.past[turn as usize];
         let mut encoded = Encoded::default();
-        self.student.encode_on(&self.input_of(clicks), &mut encoded).await?;
+        self.student.encode_on(&self.input_of(clicks), &mut encoded);
         let items: Vec<u32> = clicks.iter().map(|c| c.item).collect();
-        Ok(Lesson::new(encoded.vectors(), &items, self.manifest.student.dim))
+        Lesson::new(encoded.vectors(), &items, self.manifest.student.dim)
     }
 
     /// What the shipped student would have shown before the newest click.
@@ -412,8 +443,7 @@ impl Shopper {
         let positions = vectors.len() / dim;
         let query = self.shipped_query(&vectors[(positions - 2) * dim..(positions - 1) * dim]);
         let prefix = &items[items.len() - positions..items.len() - 1];
-        self.score_all(&query, prefix).await?;
-        Ok(top_k(&self.scores, count, |_| true).into_iter().map(|s| s.0).collect())
+        Ok(self.best(&query, prefix, &[], count, |_, _| true).await?.into_iter().map(|s| s.0).collect())
     }
 
     /// Compares both models on the clicks that were not compared yet, before they are learned from.

@@ -76,6 +76,11 @@ fn main() -> Result<()> {
         &out.join("secret.key"),
         &out.join("models"),
     )?;
-    eprintln!("{items} items: {} bytes of weights, {} with the catalogue", file.len(), done.bytes);
+    eprintln!(
+        "{items} items: {} bytes of weights, {} with the catalogue, {} as sent",
+        file.len(),
+        done.bytes,
+        done.sent
+    );
     Ok(())
 }

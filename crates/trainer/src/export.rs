@@ -5,11 +5,13 @@
 //! OUT/manifests/<version>.json    every manifest, by its version
 //! OUT/blobs/<sha256>.safetensors  weights
 //! OUT/blobs/<sha256>.json         catalogue
+//! OUT/blobs/<sha256>.json.gz      the same, for servers that send files as they lie there
 //! OUT/public-keys.json            the keys that browsers may trust, hex
 //! ```
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -29,6 +31,8 @@ pub struct Exported {
     pub version: String,
     /// Bytes of weights and catalogue.
     pub bytes: u64,
+    /// The same as sent, where the server compresses the catalogue.
+    pub sent: u64,
     /// The public key that browsers need, hex.
     pub public_key: String,
 }
@@ -108,6 +112,8 @@ pub fn publish(
     for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }
+    let packed = gzipped(catalogue)?;
+    write_atomic(&out.join(format!("{}.gz", manifest.files[1].path)), &packed)?;
     let key = read_or_make_key(key_file)?;
     let (envelope, version) = manifest.sign(&key)?;
     write_atomic(&out.join(format!("manifests/{version}.json")), &envelope)?;
@@ -115,7 +121,15 @@ pub fn publish(
     write_json(&out.join("public-keys.json"), &[&public_key])?;
     // Last: a reader that sees the new version finds all its files.
     write_atomic(&out.join("latest.json"), &envelope)?;
-    Ok(Exported { version, bytes: (weights.len() + catalogue.len()) as u64, public_key })
+    let [bytes, sent] = [catalogue, &packed].map(|c| (weights.len() + c.len()) as u64);
+    Ok(Exported { version, bytes, sent, public_key })
+}
+
+/// The same bytes for the same content: the header names no time.
+fn gzipped(content: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
 }
 
 /// The version that `latest.json` names now, if there is one whose manifest is stored.
@@ -159,7 +173,7 @@ fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
-        std::io::Write::write_all(&mut file, to_hex(&seed).as_bytes())?;
+        file.write_all(to_hex(&seed).as_bytes())?;
     }
     let text = fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
     signing_key(&text).with_context(|| format!("the key file {}", path.display()))

@@ -23,7 +23,7 @@ impl Shopper {
     /// # Errors
     /// [`ModelError`] of the device.
     pub async fn foretell(&mut self, item: u32, hidden: &[u32]) -> Result<Foretold, ModelError> {
-        let session = self.newest().await?;
+        let session = self.newest();
         let prefix = self.recent_items();
         let queries = [self.shipped_query(&session), self.personal.query(&session), self.query(&session)];
         let leanings = [Vec::new(), self.personal.affinity.clone(), self.leanings()];

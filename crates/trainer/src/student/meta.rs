@@ -95,7 +95,7 @@ fn long_enough(set: &TrainSet) -> Vec<usize> {
 /// A shopper who learned from a session.
 fn adapt(student: &Student, session: &SessionInput, config: &FineTuneConfig, seed: u64) -> Result<Personal> {
     let mut personal = Personal::new(student, seed);
-    let vectors = block_on(student.encode(session))?;
+    let vectors = student.encode(session);
     if let Some(lesson) = Lesson::new(&vectors, &session.items, student.shape().dim) {
         for _ in 0..STEPS {
             block_on(personal.step(student, &lesson, None, config))?;
@@ -115,7 +115,7 @@ fn adapted(student: &Student, set: &TrainSet, config: &FineTuneConfig) -> Result
             let whole = set.input(s);
             let seen = whole.without(whole.items.len() - 1);
             let personal = adapt(student, &seen, config, s as u64)?;
-            let vectors = block_on(student.encode(&seen))?;
+            let vectors = student.encode(&seen);
             let dim = student.shape().dim;
             let newest = &vectors[vectors.len().saturating_sub(dim)..];
             let (mut lut, mut scores) = (Vec::new(), Vec::new());

@@ -94,7 +94,7 @@ impl Period {
 }
 
 fn read(student: &Student, input: &SessionInput) -> Result<Read> {
-    let vectors = block_on(student.encode(input))?;
+    let vectors = student.encode(input);
     let clicks = vectors.len() / student.shape().dim;
     Ok(Read { vectors, items: input.items[input.items.len() - clicks..].to_vec() })
 }

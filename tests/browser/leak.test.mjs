@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { browserSuite } from "./harness.mjs";
 import { engineWorker, ITEMS, loadReal, REAL } from "./real.mjs";
 
-const suite = browserSuite("chromium", { ...REAL, timeout: 600_000 });
+const suite = browserSuite("chromium", { ...REAL, timeout: 3_600_000 });
 const LENGTH = 22;
 
 /** So many clicks, each ranked and learned from; gives how many were. */
@@ -28,15 +28,15 @@ suite.test(
   },
 );
 
-// A click costs some twenty milliseconds on a software adapter: ONSHELF_LEAK_CLICKS=10000 for all of them.
-const GPU_CLICKS = Number(process.env.ONSHELF_LEAK_CLICKS ?? 2_000);
+// A click costs tens of milliseconds on a software adapter: ONSHELF_LEAK_CLICKS=10000 takes a quarter of an hour.
+const GPU_CLICKS = Number(process.env.ONSHELF_LEAK_CLICKS ?? 300);
 
 suite.test(
   `${GPU_CLICKS} rankings and learning steps on WebGPU make no buffer that stays`,
   async ({ page }) => {
     const call = await engineWorker(page);
     await loadReal(call, "webgpu", { watch: true });
-    await clicks(call, 400);
+    await clicks(call, 100);
     const before = await call("memory");
     assert.ok(before.gpuBuffers > 0, "buffers are counted");
     assert.ok((await clicks(call, GPU_CLICKS)) >= GPU_CLICKS);

@@ -22,6 +22,9 @@ use crate::encoder::plain::{Past, PlainEncoder};
 use crate::encoder::{REPEAT, boost_repeats, latest};
 use crate::error::ModelError;
 
+/// The optional tensor with the adapter's Fisher information, `[2, dim * rank]`: `down`, then `up`.
+pub const FISHER: &str = "adapter.fisher";
+
 /// The last clicks of a session, oldest first, as a student reads them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SessionInput {
@@ -179,12 +182,27 @@ impl Encoded {
     }
 }
 
+/// Reads the optional tensor [`FISHER`].
+fn fisher(weights: &Weights, shape: &StudentShape) -> Result<Option<Vec<f32>>, ModelError> {
+    if !weights.floats.contains_key(FISHER) {
+        return Ok(None);
+    }
+    let values = weights.get(FISHER, &[2, shape.dim * shape.adapter_rank])?.values.clone();
+    if values.iter().any(|x| *x < 0.0) {
+        return Err(ModelError::State(format!(
+            "{FISHER} is negative somewhere; export the model version again"
+        )));
+    }
+    Ok(Some(values))
+}
+
 /// A loaded student on one device.
 pub struct Student {
     shape: StudentShape,
     table: ItemTable,
     parts: Parts,
     base: Adapter,
+    fisher: Option<Vec<f32>>,
     repeat: Vec<f32>,
     parameters: usize,
 }
@@ -209,6 +227,7 @@ impl Student {
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
+        let fisher = fisher(weights, shape)?;
         let parts = match compute {
             Compute::Cpu => Parts::Cpu(Box::new(PlainEncoder::new(weights, shape)?)),
             #[cfg(feature = "burn")]
@@ -222,7 +241,9 @@ impl Student {
             repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
             table,
             parts,
-            parameters: weights.parameters(),
+            // What is known about parameters is none.
+            parameters: weights.parameters() - fisher.as_ref().map_or(0, Vec::len),
+            fisher,
         })
     }
 
@@ -242,6 +263,13 @@ impl Student {
     #[must_use]
     pub fn base(&self) -> &Adapter {
         &self.base
+    }
+
+    /// The diagonal Fisher information of the shipped adapter, `down` before `up`, its mean 1; `None` where the
+    /// student was shipped without.
+    #[must_use]
+    pub fn fisher(&self) -> Option<&[f32]> {
+        self.fisher.as_deref()
     }
 
     /// Ships another adapter of the same rank: for those who learn where it should start.

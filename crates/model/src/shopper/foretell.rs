@@ -38,8 +38,10 @@ impl Shopper {
         for (at, say) in [(1, 1.0), (2, self.personal.guard.say())] {
             let mut head = shipped.clone();
             self.reorder(&mut head, &change, say);
-            if let Some(place) = head.iter().position(|(i, _)| *i == item) {
-                out.ranks[at] = Some(place + 1);
+            let place = |ranked: &[(u32, f32)]| ranked.iter().position(|(i, _)| *i == item);
+            if let (Some(before), Some(after)) = (place(&shipped), place(&head)) {
+                // Items that may not be shown count in every rank alike.
+                out.ranks[at] = rank.map(|rank| rank + after - before);
                 out.losses[at] += loss_among(&head, item) - loss_among(&shipped, item);
             }
         }

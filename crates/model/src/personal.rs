@@ -6,7 +6,7 @@
 //! towards the shipped student (Li et al., *FedProx*, MLSys 2020).
 //!
 //! The guard is prequential (Dawid 1984): every click is predicted by the shipped student and by
-//! the personal one **before** it is learned from, and the shelf follows whichever is ahead.
+//! the personal one **before** it is learned from, and the shelf follows whichever is ahead ([`Guard`]).
 
 mod gradient;
 mod guard;
@@ -19,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
+use crate::affinity::Counts;
 use crate::error::ModelError;
 use crate::student::{Adapter, Student};
 
@@ -27,6 +28,9 @@ pub use guard::Guard;
 
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
+
+/// Name of the saved leanings.
+const LEANINGS: &str = "affinity";
 
 /// Names of the saved moments.
 const MOMENTS: [&str; 3] = ["moments.down", "moments.up", "moments.taste"];
@@ -38,7 +42,9 @@ pub struct Personal {
     pub adapter: Adapter,
     /// Added to every session vector; zeros at first. Never leaves the device.
     pub taste: Vec<f32>,
-    /// Leanings to categories and brands ([`crate::affinity::Traits`]). Never leave the device.
+    /// What the leanings to categories and brands rest on. Never leaves the device.
+    pub counts: Counts,
+    /// Those leanings ([`crate::affinity::Traits`]). Never leave the device.
     pub affinity: Vec<f32>,
     /// Optimiser steps so far.
     pub steps: u64,
@@ -123,6 +129,7 @@ impl Personal {
         Self {
             adapter,
             taste: vec![0.0; dim],
+            counts: Counts::default(),
             affinity: Vec::new(),
             steps: 0,
             guard: Guard::default(),
@@ -135,6 +142,7 @@ impl Personal {
     /// The same with leanings to so many traits, none yet.
     #[must_use]
     pub fn leaning(mut self, traits: usize) -> Self {
+        self.counts = Counts::none(traits);
         self.affinity = vec![0.0; traits];
         self
     }
@@ -164,10 +172,10 @@ impl Personal {
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
         let candidates = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let (loss, mut gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
+        let (loss, mut gradient) = self.gradient(student, lesson, &candidates, config).await?;
         if let Some(earlier) = earlier {
             let candidates = Sample::draw(student, earlier, config, self.seed ^ self.steps);
-            let again = self.gradient(student, earlier, &candidates, config.proximal).await?.1;
+            let again = self.gradient(student, earlier, &candidates, config).await?.1;
             let share = config.replay.clamp(0.0, 1.0);
             gradient.iter_mut().zip(again).for_each(|(g, a)| *g += share * (a - *g));
         }
@@ -206,9 +214,25 @@ impl Personal {
         config: &FineTuneConfig,
     ) -> Result<Vec<f32>, ModelError> {
         let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let mut all = self.gradient(student, lesson, &sample, 0.0).await?.1;
+        let free = FineTuneConfig { proximal: 0.0, ewc: 0.0, ..config.clone() };
+        let mut all = self.gradient(student, lesson, &sample, &free).await?.1;
         all.truncate(self.adapter.down.len() + self.adapter.up.len());
         Ok(all)
+    }
+
+    /// Adds to `sum` (`down` before `up`) what a lesson tells of the Fisher information of the adapter's
+    /// parameters, where they stand now.
+    #[cfg(feature = "training")]
+    pub fn add_information(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        config: &FineTuneConfig,
+        rng: &mut impl rand::Rng,
+        sum: &mut [f64],
+    ) {
+        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
+        gradient::add_information(self, student, lesson, &sample, rng, sum);
     }
 
     /// The mean loss on a lesson now (nats a click), without learning.
@@ -222,11 +246,26 @@ impl Personal {
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
         let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
+        Ok(self.gradient(student, lesson, &sample, config).await?.0)
     }
 
     /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, one behind the other.
     async fn gradient(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        sample: &Sample,
+        config: &FineTuneConfig,
+    ) -> Result<(f64, Vec<f32>), ModelError> {
+        let (loss, mut all) = self.gradient_of_fit(student, lesson, sample, config.proximal).await?;
+        if let (true, Some(fisher)) = (config.ewc > 0.0, student.fisher()) {
+            gradient::consolidate(self, student, fisher, config, &mut all);
+        }
+        Ok((loss, all))
+    }
+
+    /// The same without elastic weight consolidation.
+    async fn gradient_of_fit(
         &self,
         student: &Student,
         lesson: &Lesson,
@@ -243,11 +282,7 @@ impl Personal {
         self.adapter.write(&mut out);
         let taste = weights::Tensor { shape: vec![self.taste.len()], values: self.taste.clone() };
         out.floats.insert("taste".into(), taste);
-        if !self.affinity.is_empty() {
-            let affinity =
-                weights::Tensor { shape: vec![self.affinity.len()], values: self.affinity.clone() };
-            out.floats.insert("affinity".into(), affinity);
-        }
+        write_leanings(LEANINGS, &self.affinity, &self.counts, &mut out);
         for (adam, name) in self.moments.iter().zip(MOMENTS) {
             adam.write(name, &mut out);
         }
@@ -284,15 +319,13 @@ impl Personal {
             Ok(Adam::read(name, n, weights)?.unwrap_or_else(|| Adam::new(n)))
         };
         let [down, up, taste] = MOMENTS;
+        let (affinity, counts) = read_leanings(LEANINGS, weights, traits)?;
         Ok(Self {
             moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
             adapter,
             taste: weights.get("taste", &[dim])?.values.clone(),
-            // A state of before there were any has none.
-            affinity: match weights.floats.contains_key("affinity") {
-                true => weights.get("affinity", &[traits])?.values.clone(),
-                false => vec![0.0; traits],
-            },
+            counts,
+            affinity,
             steps: facts.steps,
             guard: facts.guard,
             good: facts
@@ -302,6 +335,36 @@ impl Personal {
             seed: facts.seed,
         })
     }
+}
+
+/// Adds leanings and what they rest on as `<name>`, `<name>.seen` and `<name>.expected`; nothing where there are
+/// no traits.
+fn write_leanings(name: &str, leanings: &[f32], counts: &Counts, out: &mut Weights) {
+    if leanings.is_empty() {
+        return;
+    }
+    for (end, values) in [("", leanings), (".seen", &counts.seen), (".expected", &counts.expected)] {
+        let tensor = weights::Tensor { shape: vec![values.len()], values: values.to_vec() };
+        out.floats.insert(format!("{name}{end}"), tensor);
+    }
+}
+
+/// Reads what [`write_leanings`] wrote. A state of before there were counts has leanings alone, one of before
+/// there were leanings nothing.
+fn read_leanings(name: &str, weights: &Weights, traits: usize) -> Result<(Vec<f32>, Counts), ModelError> {
+    if !weights.floats.contains_key(name) {
+        return Ok((vec![0.0; traits], Counts::none(traits)));
+    }
+    let values = |end: &str| -> Result<Vec<f32>, ModelError> {
+        Ok(weights.get(&format!("{name}{end}"), &[traits])?.values.clone())
+    };
+    let leanings = values("")?;
+    let counts = match weights.floats.contains_key(&format!("{name}.seen")) {
+        // Counts below nothing would have leanings that are no numbers.
+        true => Counts { seen: values(".seen")?, expected: values(".expected")? }.checked()?,
+        false => Counts::of_leanings(&leanings),
+    };
+    Ok((leanings, counts))
 }
 
 /// Numbers of a [`Personal`] that are not tensors.

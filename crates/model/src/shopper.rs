@@ -5,6 +5,7 @@
 
 mod explain;
 mod foretell;
+mod head;
 mod request;
 mod state;
 
@@ -18,11 +19,13 @@ use onshelf_core::weights::Weights;
 use crate::affinity::Traits;
 use crate::encoder::gap_bucket;
 use crate::error::ModelError;
-use crate::personal::{Lesson, Personal, Tuned, loss_of};
+use crate::personal::{Lesson, Personal, Tuned};
 use crate::student::{Compute, Encoded, SessionInput, Student};
 
 pub use explain::{Explanation, Share};
 pub use foretell::Foretold;
+use head::Change;
+pub use head::REACH;
 pub use request::{COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError};
 pub use state::Restored;
 
@@ -76,6 +79,18 @@ impl std::fmt::Debug for Shopper {
     }
 }
 
+/// Refuses elastic weight consolidation by what is not there.
+fn check_fisher(student: &Student, config: &FineTuneConfig) -> Result<(), ModelError> {
+    if config.ewc > 0.0 && student.fisher().is_none() {
+        return Err(ModelError::State(
+            "the strategy ewc needs a model version with the adapter's Fisher information, and this one has none; \
+             distil and export it again, or choose proximal"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 impl Shopper {
     /// Starts with an empty session.
     ///
@@ -89,8 +104,7 @@ impl Shopper {
         compute: &Compute,
         seed: u64,
     ) -> Result<Self, ModelError> {
-        #[cfg_attr(not(feature = "webgpu"), expect(unused_mut, reason = "only a GPU is told"))]
-        let mut student = Student::new(weights, &manifest.student, compute)?;
+        let student = Student::new(weights, &manifest.student, compute)?;
         let (items, rows) = (catalogue.len(), student.table().items());
         if items != rows || items != manifest.items as usize {
             return Err(ModelError::State(format!(
@@ -99,9 +113,8 @@ impl Shopper {
                 manifest.items
             )));
         }
+        check_fisher(&student, &manifest.fine_tune)?;
         let traits = Traits::of(&catalogue);
-        #[cfg(feature = "webgpu")]
-        student.lean_on(&traits);
         let personal = Personal::new(&student, seed).leaning(traits.len());
         Ok(Self {
             version,
@@ -160,11 +173,18 @@ impl Shopper {
     }
 
     /// Fine-tunes by another strategy than the model version asks for, from the next step on.
-    pub fn set_strategy(&mut self, strategy: Strategy) {
-        self.config = self.manifest.fine_tune.clone().with(strategy);
+    ///
+    /// # Errors
+    /// [`ModelError::State`] for [`Strategy::Ewc`] where the student was shipped without its Fisher information;
+    /// nothing is changed then.
+    pub fn set_strategy(&mut self, strategy: Strategy) -> Result<(), ModelError> {
+        let config = self.manifest.fine_tune.clone().with(strategy);
+        check_fisher(&self.student, &config)?;
+        self.config = config;
         if self.config.replay == 0.0 {
             self.past.clear();
         }
+        Ok(())
     }
 
     /// Whether the personal model has a say in the order of shelves now.
@@ -258,7 +278,7 @@ impl Shopper {
         }
     }
 
-    /// The query that shelves follow for a session vector.
+    /// The query that gives the scores of the best items for a session vector.
     fn query(&self, session: &[f32]) -> Vec<f32> {
         // Scores are linear in the query: a blend of queries is the blend of scores, for one scan.
         match self.personal.guard.say() {
@@ -287,25 +307,17 @@ impl Shopper {
         &mut self,
         query: &[f32],
         prefix: &[u32],
-        leanings: &[f32],
         count: usize,
         allow: impl Fn(&Catalogue, u32) -> bool,
     ) -> Result<Vec<(u32, f32)>, ModelError> {
         #[cfg(feature = "webgpu")]
         {
-            let bonuses = match leanings.iter().any(|x| *x != 0.0) {
-                true => self.traits.bonuses(leanings),
-                false => Vec::new(),
-            };
-            let bonus = |item| if bonuses.is_empty() { 0.0 } else { self.traits.bonus(leanings, item) };
             let allow = |item| allow(&self.catalogue, item);
-            let best = self.student.best(query, prefix, (&bonuses, bonus), count, allow).await?;
-            if let Some(best) = best {
+            if let Some(best) = self.student.best(query, prefix, count, allow).await? {
                 return Ok(best);
             }
         }
         self.score_all(query, prefix).await?;
-        self.traits.add(leanings, &mut self.scores);
         Ok(top_k(&self.scores, count, |item| allow(&self.catalogue, item)))
     }
 
@@ -318,16 +330,16 @@ impl Shopper {
         if request.kind == Kind::Continue {
             return Ok(self.recent(request, &filter));
         }
-        let query = self.query_of(request);
+        let (query, change) = self.query_of(request);
         let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
-        let leanings =
-            if request.kind == Kind::ForYou && self.is_personal() { self.leanings() } else { Vec::new() };
         let own = if request.kind == Kind::Similar { filter.item } else { None };
         let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
-        let ranked = self.best(&query, &prefix, &leanings, wanted, |catalogue, item| {
-            Some(item) != own && filter.allows(catalogue, item)
-        });
-        let ranked = ranked.await?;
+        let allow = |catalogue: &Catalogue, item| Some(item) != own && filter.allows(catalogue, item);
+        let mut ranked = self.best(&query, &prefix, wanted.max(REACH), allow).await?;
+        if let Some(change) = change {
+            self.reorder(&mut ranked, &change, self.personal.guard.say());
+        }
+        ranked.truncate(wanted);
         let catalogue = &self.catalogue;
         let kept =
             cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
@@ -340,9 +352,10 @@ impl Shopper {
         self.personal.affinity.iter().map(|x| say * x).collect()
     }
 
-    fn query_of(&mut self, request: &Request) -> Vec<f32> {
+    /// The query by which the shipped student finds items, and what the personal model changes in their order.
+    fn query_of(&mut self, request: &Request) -> (Vec<f32>, Option<Change>) {
         let dim = self.manifest.student.dim;
-        match request.kind {
+        let query = match request.kind {
             Kind::Popular => vec![0.0; dim],
             Kind::Similar => {
                 let mut vector = Vec::with_capacity(dim);
@@ -354,9 +367,11 @@ impl Shopper {
             }
             Kind::ForYou | Kind::Continue => {
                 let session = self.newest();
-                self.query(&session)
+                let change = self.is_personal().then(|| self.change(&session));
+                return (self.shipped_query(&session), change);
             }
-        }
+        };
+        (query, None)
     }
 
     /// The items of the session, newest first, each once.
@@ -443,33 +458,7 @@ impl Shopper {
         let positions = vectors.len() / dim;
         let query = self.shipped_query(&vectors[(positions - 2) * dim..(positions - 1) * dim]);
         let prefix = &items[items.len() - positions..items.len() - 1];
-        Ok(self.best(&query, prefix, &[], count, |_, _| true).await?.into_iter().map(|s| s.0).collect())
-    }
-
-    /// Compares both models on the clicks that were not compared yet, before they are learned from.
-    async fn judge(&mut self, vectors: &[f32], items: &[u32]) -> Result<(), ModelError> {
-        let dim = self.manifest.student.dim;
-        let positions = vectors.len() / dim;
-        let first = items.len() - positions;
-        // At most three at a time: after a burst of clicks the newest tell enough.
-        let from = self.judged.max(first + 1).max(items.len().saturating_sub(3));
-        for at in from..items.len() {
-            let session = &vectors[(at - 1 - first) * dim..(at - first) * dim];
-            let (shipped, personal) = (self.shipped_query(session), self.personal.query(session));
-            self.score_all(&shipped, &items[first..at]).await?;
-            let shipped = loss_of(&self.scores, items[at]);
-            self.score_all(&personal, &items[first..at]).await?;
-            let affinity = &mut self.personal.affinity;
-            self.traits.add(affinity, &mut self.scores);
-            let personal = loss_of(&self.scores, items[at]);
-            let rate = self.config.affinity_rate;
-            if rate > 0.0 {
-                self.traits.step(affinity, &self.scores, items[at], rate);
-            }
-            self.personal.judge(&self.student, shipped, personal);
-        }
-        self.judged = items.len();
-        Ok(())
+        Ok(self.best(&query, prefix, count, |_, _| true).await?.into_iter().map(|s| s.0).collect())
     }
 
     /// Forgets everything learned and the session.

@@ -20,6 +20,9 @@ use crate::error::ModelError;
 #[cfg(feature = "webgpu")]
 use crate::gpu::{Gpu, Lessons, Shelf};
 
+/// The optional tensor with the adapter's Fisher information, `[2, dim * rank]`: `down`, then `up`.
+pub const FISHER: &str = "adapter.fisher";
+
 /// The last clicks of a session, oldest first, as a student reads them.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SessionInput {
@@ -158,8 +161,6 @@ pub enum Compute {
 /// What of a student is on a GPU.
 #[cfg(feature = "webgpu")]
 struct OnGpu {
-    gpu: Gpu,
-    codes: crate::gpu::Buffer,
     shelf: Shelf,
     lessons: Lessons,
 }
@@ -169,10 +170,8 @@ impl OnGpu {
     fn new(gpu: &Gpu, table: &ItemTable, max_len: usize) -> Self {
         let codes = gpu.upload(Shelf::words_of(table));
         Self {
-            shelf: Shelf::new(gpu, table, codes.clone(), None),
-            lessons: Lessons::new(gpu, table, codes.clone(), max_len),
-            gpu: gpu.clone(),
-            codes,
+            shelf: Shelf::new(gpu, table, codes.clone()),
+            lessons: Lessons::new(gpu, table, codes, max_len),
         }
     }
 }
@@ -192,6 +191,20 @@ impl Encoded {
     }
 }
 
+/// Reads the optional tensor [`FISHER`].
+fn fisher(weights: &Weights, shape: &StudentShape) -> Result<Option<Vec<f32>>, ModelError> {
+    if !weights.floats.contains_key(FISHER) {
+        return Ok(None);
+    }
+    let values = weights.get(FISHER, &[2, shape.dim * shape.adapter_rank])?.values.clone();
+    if values.iter().any(|x| *x < 0.0) {
+        return Err(ModelError::State(format!(
+            "{FISHER} is negative somewhere; export the model version again"
+        )));
+    }
+    Ok(Some(values))
+}
+
 /// A loaded student on one device.
 pub struct Student {
     shape: StudentShape,
@@ -200,6 +213,7 @@ pub struct Student {
     #[cfg(feature = "webgpu")]
     on_gpu: Option<Box<OnGpu>>,
     base: Adapter,
+    fisher: Option<Vec<f32>>,
     repeat: Vec<f32>,
     parameters: usize,
 }
@@ -224,6 +238,7 @@ impl Student {
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
+        let fisher = fisher(weights, shape)?;
         #[cfg(feature = "webgpu")]
         let on_gpu = match compute {
             Compute::Cpu => None,
@@ -239,7 +254,9 @@ impl Student {
             #[cfg(feature = "webgpu")]
             on_gpu,
             table,
-            parameters: weights.parameters(),
+            // What is known about parameters is none.
+            parameters: weights.parameters() - fisher.as_ref().map_or(0, Vec::len),
+            fisher,
         })
     }
 
@@ -261,6 +278,13 @@ impl Student {
         &self.base
     }
 
+    /// The diagonal Fisher information of the shipped adapter, `down` before `up`, its mean 1; `None` where the
+    /// student was shipped without.
+    #[must_use]
+    pub fn fisher(&self) -> Option<&[f32]> {
+        self.fisher.as_deref()
+    }
+
     /// Ships another adapter of the same rank: for those who learn where it should start.
     #[cfg(feature = "training")]
     pub fn set_base(&mut self, base: Adapter) {
@@ -273,14 +297,6 @@ impl Student {
         self.parameters
     }
 
-    /// Tells what a shopper can lean to, so that a GPU adds it where it scores.
-    #[cfg(feature = "webgpu")]
-    pub(crate) fn lean_on(&mut self, traits: &crate::affinity::Traits) {
-        if let Some(on) = &mut self.on_gpu {
-            on.shelf = Shelf::new(&on.gpu, &self.table, on.codes.clone(), Some(traits));
-        }
-    }
-
     /// Compiles a GPU's kernels by using each once, so that no shelf and no step waits for it.
     ///
     /// # Errors
@@ -288,7 +304,7 @@ impl Student {
     #[cfg(feature = "webgpu")]
     pub async fn warm(&self) -> Result<(), ModelError> {
         let Some(on) = &self.on_gpu else { return Ok(()) };
-        on.shelf.warm((self.table.subspaces() + 1) * CENTROIDS).await?;
+        on.shelf.best(&vec![0.0; (self.table.subspaces() + 1) * CENTROIDS], 1).await?;
         let row = crate::gpu::Rows {
             queries: &vec![0.0; self.shape.dim],
             items: &[1],
@@ -390,32 +406,27 @@ impl Student {
         query.iter().map(|x| x / self.shape.temperature).collect()
     }
 
-    /// The `count` best items for which `allow` holds, best first, where a GPU can tell: of scores as
-    /// [`Self::score`] gives them, with the bonuses of what the shopper leans to
-    /// ([`crate::affinity::Traits::bonuses`]; empty for none). `None` where all scores have to be looked at.
+    /// The `count` best items for which `allow` holds, best first, where a GPU can tell: by scores as
+    /// [`Self::score`] gives them. `None` where all of them have to be looked at.
     #[cfg(feature = "webgpu")]
     pub(crate) async fn best(
         &self,
         query: &[f32],
         prefix: &[u32],
-        (bonuses, bonus): (&[f32], impl Fn(u32) -> f32),
         count: usize,
         mut allow: impl FnMut(u32) -> bool,
     ) -> Result<Option<Vec<(u32, f32)>>, ModelError> {
         let Some(on) = &self.on_gpu else { return Ok(None) };
-        if !(bonuses.is_empty() || on.shelf.leans(bonuses)) {
-            return Ok(None);
-        }
         let mut lut = Vec::new();
         self.table.lookup(&self.scaled(query), &mut lut);
         // Boosts move the session's own items up or down: as many more are wanted, and theirs are scored here.
         let wanted = 2 * count + prefix.len();
-        let Some(found) = on.shelf.best(&lut, bonuses, wanted).await? else { return Ok(None) };
+        let Some(found) = on.shelf.best(&lut, wanted).await? else { return Ok(None) };
         let complete = found.len() >= self.table.items();
         let own = |item: &u32| latest(prefix).any(|(i, _)| i == *item);
         let boosted = latest(prefix).filter_map(|(item, back)| {
             let boost = self.repeat.get(back).copied().unwrap_or(0.0);
-            Some((item, self.table.score_looked_up(&lut, item)? + boost + bonus(item)))
+            Some((item, self.table.score_looked_up(&lut, item)? + boost))
         });
         let others = found.into_iter().filter(|(item, _)| !own(item));
         let mut best = TopK::new(count);

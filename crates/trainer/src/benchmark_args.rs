@@ -76,6 +76,9 @@ pub(crate) struct BenchmarkArgs {
     /// Dropout on item vectors (0-1) [default: by protocol].
     #[arg(long)]
     dropout: Option<f32>,
+    /// `new-shoppers`: ways to learn, comma-separated, such as "leanings alone" [default: all].
+    #[arg(long, value_delimiter = ',')]
+    learning: Vec<String>,
     /// `federated`: the student that later periods improve.
     #[arg(long, required_if_eq("protocol", "federated"))]
     from: Option<PathBuf>,
@@ -155,7 +158,7 @@ impl BenchmarkArgs {
             }
             Protocol::NewShoppers => {
                 let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
-                let done = new_shoppers::run(&data, out, &train, &distil, tried, progress)?;
+                let done = new_shoppers::run(&data, out, &train, &distil, tried, &self.learning, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }
             Protocol::ColdStart => {

@@ -16,7 +16,7 @@ import type {
 /** More steps than this in one call would be a training run, not a reaction to a click. */
 const MAX_STEPS = 64;
 
-const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "replay", "distillation"];
+const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "ewc", "replay", "distillation"];
 
 /**
  * The worker's configuration from the page's options.

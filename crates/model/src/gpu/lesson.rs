@@ -62,11 +62,11 @@ impl Lessons {
         rows <= self.rows && candidates <= ROOM
     }
 
-    /// The loss (nats) of each row and its slope by the row's query (`[rows, dim]`).
+    /// The loss (nats) of each row and its slope by the row's query.
     ///
     /// # Errors
     /// [`ModelError::Device`].
-    pub(crate) async fn slopes(&self, rows: &Rows<'_>) -> Result<(Vec<f32>, Vec<f32>), ModelError> {
+    pub(crate) async fn slopes(&self, rows: &Rows<'_>) -> Result<(Vec<f32>, Vec<Vec<f32>>), ModelError> {
         let (count, taken) = (rows.items.len(), rows.queries.len() / self.dim);
         let mut ask = Vec::with_capacity(2 + ROOM + self.rows * self.dim + 2 * self.rows * ROOM);
         ask.extend([count as u32, rows.scale.to_bits()]);
@@ -88,6 +88,6 @@ impl Lessons {
         self.gpu.launch(&self.kernel, taken as u32, &buffers);
         let out = self.gpu.read_floats(&self.out).await?;
         let rows = out.chunks_exact(self.dim + 1).take(taken);
-        Ok((rows.clone().map(|r| r[0]).collect(), rows.flat_map(|r| r[1..].to_vec()).collect()))
+        Ok(rows.map(|row| (row[0], row[1..].to_vec())).unzip())
     }
 }

@@ -1,12 +1,11 @@
-// Scores of all items: `ROW` look-ups an item, and what the shopper leans to. Codes lie by subspace, four
-// items a word, so that neighbouring threads read neighbouring words. Each thread also keeps the best key
-// it saw: the K-th best of these is no more than the K-th best of all.
+// Scores of all items: `ROW` look-ups an item. Codes lie by subspace, four items a word, so that
+// neighbouring threads read neighbouring words. Each thread also keeps the best key it saw: the K-th best
+// of these is no more than the K-th best of all.
 @group(0) @binding(0) var<storage, read> codes: array<u32>;
-@group(0) @binding(1) var<storage, read> groups: array<u32>;
-// [wanted, look-up table ROW * 256, bonus of each path, bonus of each brand]
-@group(0) @binding(2) var<storage, read> ask: array<u32>;
-@group(0) @binding(3) var<storage, read_write> scores: array<f32>;
-@group(0) @binding(4) var<storage, read_write> peaks: array<u32>;
+// [wanted, look-up table ROW * 256]
+@group(0) @binding(1) var<storage, read> ask: array<u32>;
+@group(0) @binding(2) var<storage, read_write> scores: array<f32>;
+@group(0) @binding(3) var<storage, read_write> peaks: array<u32>;
 
 fn entry(at: u32) -> f32 {
     return bitcast<f32>(ask[1u + at]);
@@ -39,11 +38,7 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
         for (var lane = 0u; lane < 4u; lane += 1u) {
             let item = word * 4u + lane;
             if (item < ITEMS) {
-                var score = sum[lane];
-                if (GROUPED == 1u) {
-                    let group = groups[item];
-                    score += entry(ROW * 256u + (group & 65535u)) + entry(ROW * 256u + PATHS + (group >> 16u));
-                }
+                let score = sum[lane];
                 scores[item] = score;
                 peak = max(peak, key_of(score));
             }

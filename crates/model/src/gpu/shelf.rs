@@ -3,7 +3,6 @@
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 
 use super::{Buffer, GROUP, Gpu, Kernel, bits};
-use crate::affinity::Traits;
 use crate::error::ModelError;
 
 /// Items that a read-back of the best has room for.
@@ -19,58 +18,37 @@ pub(crate) struct Shelf {
     items: usize,
     groups_of: usize,
     codes: Buffer,
-    bonuses: usize,
-    groups: Buffer,
     ask: Buffer,
     scores: Buffer,
     peaks: Buffer,
     found: Buffer,
-    /// Scans without and with what the shopper leans to.
-    scans: [Kernel; 2],
+    scan: Kernel,
     bound: Kernel,
     gather: Kernel,
 }
 
 impl Shelf {
-    /// Uploads the codes. `traits` are what a shopper can lean to, where there are any.
-    pub(crate) fn new(gpu: &Gpu, table: &ItemTable, codes: Buffer, traits: Option<&Traits>) -> Self {
+    /// For a table whose codes ([`Self::words_of`]) are on the GPU.
+    pub(crate) fn new(gpu: &Gpu, table: &ItemTable, codes: Buffer) -> Self {
         let items = table.items();
         let row = table.subspaces() + 1;
         let words = items.div_ceil(4);
         let each = (words / THREADS_MIN).clamp(1, WORDS_EACH);
         let workgroups = words.div_ceil(each).div_ceil(GROUP as usize).max(1);
         let threads = workgroups * GROUP as usize;
-        // Two numbers in a word; a catalogue with more categories or brands than that leans on the CPU.
-        let packed = traits.and_then(Traits::packed);
-        let (paths, bonuses, groups) = match packed {
-            Some(packed) => (packed.paths, packed.paths + packed.brands, packed.items),
-            None => (0, 0, vec![0]),
-        };
-        let constants = |grouped: usize| {
-            vec![
-                ("ITEMS", items),
-                ("WORDS", words),
-                ("ROW", row),
-                ("THREADS", threads),
-                ("PATHS", paths),
-                ("GROUPED", grouped),
-                ("ROOM", ROOM),
-            ]
-        };
-        let kernel = |name, grouped, body| Kernel::new(name, &constants(grouped), vec![body]);
-        let scan = |grouped| kernel("scan", grouped, include_str!("scan.wgsl"));
+        let constants =
+            [("ITEMS", items), ("WORDS", words), ("ROW", row), ("THREADS", threads), ("ROOM", ROOM)];
+        let kernel = |name, body| Kernel::new(name, &constants, vec![body]);
         Self {
             items,
             groups_of: workgroups,
-            bonuses,
-            groups: gpu.upload(groups),
-            ask: gpu.empty(1 + row * CENTROIDS + bonuses),
+            ask: gpu.empty(1 + row * CENTROIDS),
             scores: gpu.empty(items.max(1)),
             peaks: gpu.empty(threads),
             found: gpu.empty(2 + 2 * ROOM),
-            scans: [scan(0), scan(1)],
-            bound: kernel("bound", 0, include_str!("bound.wgsl")),
-            gather: kernel("gather", 0, include_str!("gather.wgsl")),
+            scan: kernel("scan", include_str!("scan.wgsl")),
+            bound: kernel("bound", include_str!("bound.wgsl")),
+            gather: kernel("gather", include_str!("gather.wgsl")),
             codes,
             gpu: gpu.clone(),
         }
@@ -89,33 +67,13 @@ impl Shelf {
         out
     }
 
-    /// Compiles the kernels by using each once.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub(crate) async fn warm(&self, lut: usize) -> Result<(), ModelError> {
-        let lut = vec![0.0; lut];
-        for bonus in [0, self.bonuses] {
-            self.best(&lut, &vec![0.0; bonus], 1).await?;
-        }
-        Ok(())
-    }
-
-    /// Whether it can add bonuses of so many categories and brands.
-    pub(crate) fn leans(&self, bonus: &[f32]) -> bool {
-        bonus.len() == self.bonuses && self.bonuses > 0
-    }
-
-    fn scan(&self, lut: &[f32], bonus: &[f32], wanted: usize) {
-        let mut ask = Vec::with_capacity(1 + lut.len() + self.bonuses);
+    fn scan(&self, lut: &[f32], wanted: usize) {
+        let mut ask = Vec::with_capacity(1 + lut.len());
         ask.push(wanted as u32);
         ask.extend(bits(lut));
-        ask.extend(bits(bonus));
-        ask.resize(1 + lut.len() + self.bonuses, 0);
         self.gpu.write(&self.ask, ask);
-        let kernel = &self.scans[usize::from(self.leans(bonus))];
-        let buffers = [&self.codes, &self.groups, &self.ask, &self.scores, &self.peaks];
-        self.gpu.launch(kernel, self.groups_of as u32, &buffers);
+        let buffers = [&self.codes, &self.ask, &self.scores, &self.peaks];
+        self.gpu.launch(&self.scan, self.groups_of as u32, &buffers);
     }
 
     /// Scores of all items by their look-up table, in one submission.
@@ -126,25 +84,24 @@ impl Shelf {
         if self.items == 0 {
             return Ok(Vec::new());
         }
-        self.scan(lut, &[], 1);
+        self.scan(lut, 1);
         self.gpu.read_floats(&self.scores).await
     }
 
     /// The `wanted` best items and perhaps some more, in no order; `None` where they did not fit a
-    /// read-back (many equal scores). `bonus` is empty, or has one value for each category path and brand.
+    /// read-back (many equal scores).
     ///
     /// # Errors
     /// [`ModelError::Device`].
     pub(crate) async fn best(
         &self,
         lut: &[f32],
-        bonus: &[f32],
         wanted: usize,
     ) -> Result<Option<Vec<(u32, f32)>>, ModelError> {
         if self.items == 0 {
             return Ok(Some(Vec::new()));
         }
-        self.scan(lut, bonus, wanted);
+        self.scan(lut, wanted);
         self.gpu.launch(&self.bound, 1, &[&self.ask, &self.peaks, &self.found]);
         self.gpu.launch(&self.gather, self.groups_of as u32, &[&self.scores, &self.found]);
         let found = self.gpu.read(&self.found).await?;

@@ -75,9 +75,11 @@ def distances(rows, length):
     return np.where(back >= 0, rows[:, np.maximum(back, 0)], NEVER).astype(np.float32)
 
 
-def student(shape, weights, path):
+def student(shape, weights, path, dense):
     """Inputs: item rows (index - 1), kinds and gaps, i32 `[len]`, the session in front; `last`, the newest
-    click's position, `[1]`. Outputs: scores without the repeat boost, and the session vector."""
+    click's position, `[1]`. Outputs: scores without the repeat boost, and the session vector. Scores are look-ups
+    by code, as ours; or, `dense`, products with item vectors that are decoded once (constants are folded when
+    the graph is loaded), which takes more memory."""
     g = Graph()
     dim, length, heads, m = shape["dim"], shape["max_len"], shape["heads"], shape["subspaces"]
     width = dim // heads
@@ -128,12 +130,17 @@ def student(shape, weights, path):
     g.add("Identity", vector, out="vector")
     query = unit(g.add("Add", vector, g.add("MatMul", g.add("MatMul", vector, "adapter.down"), "adapter.up")))
     query = g.add("Mul", query, g.constant(1 / shape["temperature"]))
-    pieces = g.add("Reshape", query, g.constant([m, dim // m, 1], np.int64))
-    table = g.add("MatMul", g.named("tables", weights["items.centroids"]), pieces)
-    table = g.add("Reshape", table, g.constant([256 * m], np.int64))
-    table = g.add("Concat", table, g.named("bias", weights["items.bias"]), axis=0)
-    looked = g.add("Gather", table, items)
-    g.add("ReduceSum", looked, g.constant([1], np.int64), out="scores", keepdims=0)
+    tables, bias = g.named("tables", weights["items.centroids"]), g.named("bias", weights["items.bias"])
+    if dense:
+        decoded = g.add("Reshape", g.add("Gather", centroids, own), g.constant([len(codes), dim], np.int64))
+        each = g.add("Gather", bias, g.named("levels", codes[:, -1]))
+        scores = g.add("Gemm", query, decoded, each, transB=1)
+        g.add("Reshape", scores, g.constant([len(codes)], np.int64), out="scores")
+    else:
+        pieces = g.add("Reshape", query, g.constant([m, dim // m, 1], np.int64))
+        table = g.add("Reshape", g.add("MatMul", tables, pieces), g.constant([256 * m], np.int64))
+        looked = g.add("Gather", g.add("Concat", table, bias, axis=0), items)
+        g.add("ReduceSum", looked, g.constant([1], np.int64), out="scores", keepdims=0)
     ids = [(name, TensorProto.INT32, [length]) for name in ("items", "kind", "gap")]
     g.save(
         path,

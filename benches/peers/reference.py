@@ -3,9 +3,9 @@
     reference.py sasrec FOLDER     the small SASRec of `benches/fixture/examples/make_fixture.rs`
     reference.py student FOLDER    the shipped student, of `benches/fixture/examples/student_fixture.rs`
 
-Written from the models' descriptions (README.md; docs/formats.md and docs/models.md for the student) and
-from nothing else: numpy only, gradients by hand, so that no library that is measured computes what it is
-measured by. A gradient that does not agree with finite differences is an error.
+Written from the models' descriptions (README.md here; docs/formats.md for the student's tensors): numpy only,
+gradients by hand, so that nothing that is measured computes what it is measured by. A gradient that does
+not agree with finite differences is an error.
 """
 
 import json
@@ -240,7 +240,8 @@ def student(folder):
     scores, vectors = (np.array(part) for part in zip(*(model.scores(s) for s in sessions)))
     write(folder, scores, 0, {})
     vectors.astype("<f4").tofile(folder / "vectors.bin")
-    graphs.student(config["student"], weights, folder / "model.onnx")
+    for name, dense in (("model.onnx", False), ("dense.onnx", True)):
+        graphs.student(config["student"], weights, folder / name, dense)
     print(f"student: scores of {scores.shape[1]} items after {len(scores)} sessions")
 
 

@@ -10,7 +10,9 @@ export async function create({ cfg, base, opts }) {
   ort.env.wasm.wasmPaths = { wasm: `${FOLDER}${opts.wasm}` };
   ort.env.wasm.numThreads = 1;
   mark("script");
-  const graph = await fetch(`${base}model.onnx`).then((response) => response.arrayBuffer());
+  const graph = await fetch(`${base}${opts.graph ?? "model.onnx"}`).then((response) =>
+    response.arrayBuffer(),
+  );
   mark("fetch");
   const session = await ort.InferenceSession.create(new Uint8Array(graph), {
     executionProviders: [opts.provider],

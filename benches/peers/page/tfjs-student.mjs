@@ -5,14 +5,14 @@ import { best, boostRepeats, distanceMask, studentInputs } from "./tools.mjs";
 
 const CENTROIDS = 256;
 
-export function student({ student: shape, repeat }, weights) {
+export function student({ student: shape, repeat }, weights, dense) {
   const { dim, blocks, heads, max_len: len, subspaces, temperature } = shape;
   const width = dim / heads;
   const w = {};
   for (const [name, { data, shape: dims }] of Object.entries(weights)) {
     if (data instanceof Float32Array) w[name] = tf.tensor(data, dims);
   }
-  const { table, own } = lookups(weights["items.codes"].data, subspaces);
+  const { table, own, levels } = lookups(weights["items.codes"].data, subspaces);
   const centroids = tf.reshape(w["items.centroids"], [CENTROIDS * subspaces, dim / subspaces]);
   const distance = (name, rows) =>
     tf.tensor3d(distanceMask(weights[name].data, rows, len), [rows, len, len]);
@@ -64,12 +64,30 @@ export function student({ student: shape, repeat }, weights) {
     return out;
   };
 
+  // Look-ups by code, as ours; or products with item vectors that are decoded once, which takes more memory.
+  const byCode = () => {
+    const rows = tf.tensor2d(table, [levels.length, subspaces + 1], "int32");
+    return (query) => {
+      const pieces = tf.reshape(query, [subspaces, dim / subspaces, 1]);
+      const values = tf.reshape(tf.matMul(w["items.centroids"], pieces), [CENTROIDS * subspaces]);
+      return tf.sum(tf.gather(tf.concat([values, w["items.bias"]]), rows), 1);
+    };
+  };
+  const byVector = () => {
+    const decoded = tf.reshape(tf.gather(centroids, tf.tensor1d(own, "int32")), [
+      levels.length,
+      dim,
+    ]);
+    const biases = tf.gather(w["items.bias"], tf.tensor1d(levels, "int32"));
+    return (query) =>
+      tf.add(tf.reshape(tf.matMul(query, decoded, false, true), [levels.length]), biases);
+  };
+  const scan = dense ? byVector() : byCode();
+
   const score = (session) => {
     const adapted = tf.matMul(tf.matMul(session, w["adapter.down"]), w["adapter.up"]);
     const query = tf.mul(unit(tf.add(session, adapted)), 1 / temperature);
-    const pieces = tf.reshape(query, [subspaces, dim / subspaces, 1]);
-    const values = tf.reshape(tf.matMul(w["items.centroids"], pieces), [CENTROIDS * subspaces]);
-    return tf.sum(tf.gather(tf.concat([values, w["items.bias"]]), table), 1);
+    return scan(query);
   };
 
   let clicks;
@@ -85,10 +103,14 @@ export function student({ student: shape, repeat }, weights) {
   };
 }
 
-/** Rows of one table for all subspaces and the bias, `[items, subspaces + 1]`; and those of items' vectors. */
+/**
+ * From codes `[items, subspaces + 1]`: rows of one table for all subspaces and the bias, of the same shape; those of
+ * the items' vectors alone; and the bias levels.
+ */
 function lookups(codes, subspaces) {
   const width = subspaces + 1;
-  const rows = Int32Array.from(codes, (code, at) => code + CENTROIDS * (at % width));
-  const own = rows.filter((_, at) => at % width !== subspaces);
-  return { table: tf.tensor2d(rows, [codes.length / width, width], "int32"), own };
+  const table = Int32Array.from(codes, (code, at) => code + CENTROIDS * (at % width));
+  const own = table.filter((_, at) => at % width !== subspaces);
+  const levels = Int32Array.from(codes.filter((_, at) => at % width === subspaces));
+  return { table, own, levels };
 }

@@ -12,7 +12,7 @@ export async function create({ cfg, base, opts }) {
   mark("backend");
   const weights = await readTensors(`${base}weights.safetensors`);
   mark("fetch");
-  const adapter = cfg.student ? student(cfg, weights) : sasrec(cfg, weights);
+  const adapter = cfg.student ? student(cfg, weights, opts.dense) : sasrec(cfg, weights);
   mark("create");
   return { marks, ...adapter };
 }

@@ -28,6 +28,8 @@ class Graph:
 
     def save(self, path, inputs, outputs):
         value = lambda entry: helper.make_tensor_value_info(*entry)
+        used = {name for node in self.nodes for name in node.input}
+        self.constants = [constant for constant in self.constants if constant.name in used]
         graph = helper.make_graph(
             self.nodes, "fixture", [value(i) for i in inputs], [value(o) for o in outputs], self.constants
         )

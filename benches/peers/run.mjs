@@ -125,6 +125,9 @@ const chosen = PEERS.filter((peer) => {
 const server = await startServer({
   mounts,
   intercept(request, response) {
+    // Isolated, a page's clock is exact to 5 µs instead of 100.
+    response.setHeader("Cross-Origin-Opener-Policy", "same-origin");
+    response.setHeader("Cross-Origin-Embedder-Policy", "require-corp");
     if (request.url === "/favicon.ico") return (response.writeHead(204).end(), true);
     if (request.url !== "/measure.html") return false;
     response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });

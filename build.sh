@@ -32,7 +32,7 @@ help() {
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
   bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
-            of the catalogue; and against TensorFlow.js and ONNX Runtime Web, if ../shared/peers has the fixture
+            of the catalogue; and against TensorFlow.js and ONNX Runtime Web (benches/peers/README.md)
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
             test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
@@ -44,7 +44,8 @@ help() {
 
 Environment: ONSHELF_CACHE (compiled parts and tools), ONSHELF_DEMO (the demo's data), PORT,
 CHROMIUM, FIREFOX (browser programs), ONSHELF_WASM_STD=installed|rustup|debian (which wasm32
-standard library; default: the first that can be had).
+standard library; default: the first that can be had), ONSHELF_PEERS=own (bench on our fixture
+though ../shared/peers has one).
 TEXT
 }
 
@@ -374,23 +375,49 @@ train_for_tests() {
 
 # ---------------------------------------------------------------- figures
 
-# TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser. The
-# fixture and the peers' side are not part of this repository.
-bench_peers() {
-  local peers=$ROOT/../shared/peers work=$ROOT/build/bench/peers out=$CACHE/wasm-fixture
-  if [ ! -x "$peers/run.sh" ]; then
-    note "skipped: the peers' fixture is not there (../shared/peers)"
-    return 0
-  fi
+# Our side of the peers' fixture into a folder.
+build_fixture_module() {
+  local to=$1 out=$CACHE/wasm-fixture
   say "building our side of the peers' benchmark"
   own_parts "$out" --profile wasm --target $TARGET
   CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET -p onshelf-fixture >&2
-  mkdir -p "$work/www"
-  wasm-bindgen --target web --no-typescript --out-dir "$work/www" --out-name onshelf_fixture \
+  mkdir -p "$to"
+  wasm-bindgen --target web --no-typescript --out-dir "$to" --out-name onshelf_fixture \
     "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
-  wasm_opt "$work/www/onshelf_fixture_bg.wasm" "$work/www/small.wasm" -O3
-  mv "$work/www/small.wasm" "$work/www/onshelf_fixture_bg.wasm"
-  cp benches/peers/ours.mjs "$work/www/"
+  wasm_opt "$to/onshelf_fixture_bg.wasm" "$to/small.wasm" -O3
+  mv "$to/small.wasm" "$to/onshelf_fixture_bg.wasm"
+  cp benches/peers/ours.mjs "$to/"
+}
+
+# TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser: that of
+# ../shared/peers where it is, else our own (ONSHELF_PEERS=own chooses it, ONSHELF_PEERS_OPTIONS goes to run.mjs).
+# The shipped student's fixture is always ours.
+bench_peers() {
+  local shared=$ROOT/../shared/peers own=$ROOT/build/bench/peers-own options=()
+  read -ra options <<<"${ONSHELF_PEERS_OPTIONS:-}"
+  build_fixture_module "$own/www"
+  local models
+  models=$(student_of_bench)
+  native build --release --locked -p onshelf-fixture --examples >&2
+  say "the peers, their packages and the fixtures"
+  benches/peers/prepare.sh "$own" "$CACHE/native/release/examples" "$models"
+  if [ -x "$shared/run.sh" ] && [ "${ONSHELF_PEERS:-}" != own ]; then
+    bench_shared_peers "$shared" "$own/www"
+  else
+    say "our fixture: every peer, one after the other"
+    node benches/peers/run.mjs "$own" sasrec ${options[@]+"${options[@]}"} >&2
+    node benches/peers/ratios.mjs "$own/sasrec.json"
+  fi
+  say "the shipped student"
+  node benches/peers/run.mjs "$own" student ${options[@]+"${options[@]}"} >&2
+  node benches/peers/ratios.mjs "$own/student.json"
+}
+
+# The shared fixture, with our module beside its peers.
+bench_shared_peers() {
+  local peers=$1 ours=$2 work=$ROOT/build/bench/peers
+  mkdir -p "$work/www"
+  cp "$ours"/{ours.mjs,onshelf_fixture.js,onshelf_fixture_bg.wasm} "$work/www/"
   cat >"$work/extra_peers.json" <<'JSON'
 [{ "peer": "onshelf-cpu", "url": "/www/ours.mjs", "opts": {},
    "files": ["www/ours.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] }]
@@ -398,6 +425,28 @@ JSON
   say "the peers, one after the other"
   "$peers/run.sh" "$work" -- --quick --reps 3 --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu >&2
   node benches/peers/ratios.mjs "$work/results.partial.json"
+}
+
+# A model version for the student's fixture: DIGINETICA's where it was built, else one of its size with random numbers.
+student_of_bench() {
+  local real=$ROOT/build/diginetica/models made=$ROOT/build/bench/made-up-43136
+  if [ -e "$real/latest.json" ]; then
+    echo "$real"
+    return 0
+  fi
+  if [ ! -e "$made/models/latest.json" ]; then
+    native build --release --locked -p onshelf-trainer --example made_up_model >&2
+    "$CACHE/native/release/examples/made_up_model" 43136 12 "$made" >&2
+  fi
+  echo "$made/models"
+}
+
+# Instruction counts of the hot paths, where valgrind is.
+bench_instructions() {
+  say "instructions of the hot paths"
+  have valgrind || packages valgrind || { note "skipped: valgrind is not installed (Debian: apt-get install valgrind)"; return 0; }
+  native build --release --locked -p onshelf-model --example instructions >&2
+  benches/instructions.sh "$CACHE/native/release/examples/instructions"
 }
 
 size() {
@@ -442,6 +491,7 @@ bench() {
   native run --release --locked -p onshelf-trainer --example plot_clicks -- "$ROOT/build/bench/clicks.json" docs/plots/clicks.svg >&2
   say "the hot paths natively"
   native bench --locked --workspace --bench hot_paths -- --warm-up-time 1 --measurement-time 3 --noplot
+  bench_instructions
   say "the main thread while the worker learns"
   if [ -e "$real/models/latest.json" ]; then node tests/bench/main-thread.mjs "$real/models"; else node tests/bench/main-thread.mjs; fi
   bench_peers

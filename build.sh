@@ -377,16 +377,20 @@ train_for_tests() {
 
 # Our side of the peers' fixture into a folder.
 build_fixture_module() {
-  local to=$1 out=$CACHE/wasm-fixture
-  say "building our side of the peers' benchmark"
+  local to=$1 out=$CACHE/wasm-fixture kind name features
+  say "building our sides of the peers' benchmark"
   own_parts "$out" --profile wasm --target $TARGET
-  CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET -p onshelf-fixture >&2
   mkdir -p "$to"
-  wasm-bindgen --target web --no-typescript --out-dir "$to" --out-name onshelf_fixture \
-    "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
-  wasm_opt "$to/onshelf_fixture_bg.wasm" "$to/small.wasm" -O3
-  mv "$to/small.wasm" "$to/onshelf_fixture_bg.wasm"
-  cp benches/peers/ours.mjs "$to/"
+  for kind in cpu webgpu; do
+    name=onshelf_fixture features=()
+    [ $kind = cpu ] || name=onshelf_fixture_webgpu features=(--features webgpu)
+    CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET \
+      -p onshelf-fixture ${features[@]+"${features[@]}"} >&2
+    wasm-bindgen --target web --no-typescript --out-dir "$to" --out-name $name "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
+    wasm_opt "$to/${name}_bg.wasm" "$to/small.wasm" -O3
+    mv "$to/small.wasm" "$to/${name}_bg.wasm"
+  done
+  cp benches/peers/{ours,ours-webgpu,weights}.mjs "$to/"
 }
 
 # TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser: that of
@@ -417,13 +421,16 @@ bench_peers() {
 bench_shared_peers() {
   local peers=$1 ours=$2 work=$ROOT/build/bench/peers
   mkdir -p "$work/www"
-  cp "$ours"/{ours.mjs,onshelf_fixture.js,onshelf_fixture_bg.wasm} "$work/www/"
+  cp "$ours"/{ours,ours-webgpu,weights}.mjs "$ours"/onshelf_fixture* "$work/www/"
   cat >"$work/extra_peers.json" <<'JSON'
 [{ "peer": "onshelf-cpu", "url": "/www/ours.mjs", "opts": {},
-   "files": ["www/ours.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] }]
+   "files": ["www/ours.mjs", "www/weights.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] },
+ { "peer": "onshelf-webgpu", "url": "/www/ours-webgpu.mjs", "opts": {}, "modes": ["head"],
+   "files": ["www/ours-webgpu.mjs", "www/weights.mjs", "www/onshelf_fixture_webgpu.js", "www/onshelf_fixture_webgpu_bg.wasm"] }]
 JSON
   say "the peers, one after the other"
-  "$peers/run.sh" "$work" -- --quick --reps 3 --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu >&2
+  "$peers/run.sh" "$work" -- --quick --reps 3 \
+    --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu,tfjs-webgpu,ort-webgpu,onshelf-webgpu >&2
   node benches/peers/ratios.mjs "$work/results.partial.json"
 }
 

@@ -11,6 +11,8 @@ mod model;
 mod optimiser;
 #[path = "golden/ranking.rs"]
 mod ranking;
+#[path = "golden/shared.rs"]
+mod shared;
 #[path = "golden/shape.rs"]
 mod shape;
 #[path = "support/json.rs"]

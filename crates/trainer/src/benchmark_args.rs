@@ -82,12 +82,15 @@ pub(crate) struct BenchmarkArgs {
     /// `federated`: shoppers of a round, comma-separated.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 10_000])]
     shoppers: Vec<usize>,
-    /// `federated`: ε of a shopper's one participation (δ = 1e-6), comma-separated.
+    /// `federated`: ε of all of a shopper's participations (δ = 1e-6), comma-separated.
     #[arg(long, value_delimiter = ',', default_values_t = [4.0, 8.0])]
     epsilon: Vec<f64>,
     /// `federated`: only every so many sessions are tested.
     #[arg(long, default_value_t = 1)]
     stride: usize,
+    /// `federated`: most periods that are learned from (0: all).
+    #[arg(long, default_value_t = 0)]
+    periods: usize,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -170,6 +173,7 @@ impl BenchmarkArgs {
                     shoppers: self.shoppers.clone(),
                     epsilons: self.epsilon.clone(),
                     stride: self.stride,
+                    periods: self.periods,
                     seed: train.seed,
                 };
                 let done = federated::run(&options, progress)?;

@@ -16,6 +16,7 @@ use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, ItemAttributes};
 use onshelf_core::version::{FileEntry, MANIFEST_FORMAT, Manifest, Role, sha256_hex, signing_key, to_hex};
 use onshelf_core::weights::Weights;
+use onshelf_model::student::TREND;
 
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
@@ -81,10 +82,10 @@ pub fn export(
     publish(manifest, &loaded.file, &catalogue, key_file, out)
 }
 
-/// SHA-256 (hex) of all tensors but the shared adapter's.
+/// SHA-256 (hex) of all tensors but what is shared: adapter and trend.
 fn frozen(weights: &[u8]) -> Result<String> {
     let mut weights = Weights::from_safetensors(weights)?;
-    weights.floats.retain(|name, _| !name.starts_with("adapter."));
+    weights.floats.retain(|name, _| !name.starts_with("adapter.") && name != TREND);
     Ok(sha256_hex(&weights.to_safetensors()?))
 }
 

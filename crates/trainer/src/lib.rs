@@ -20,5 +20,6 @@ pub mod simulate;
 mod spill;
 pub mod stop;
 pub mod student;
+pub mod sync;
 pub mod teacher;
 pub mod update;

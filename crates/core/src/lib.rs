@@ -9,6 +9,8 @@ pub mod metrics;
 pub mod neighbour;
 pub mod part;
 pub mod privacy;
+#[cfg(feature = "protocol")]
+pub mod protocol;
 pub mod quality;
 pub mod rank;
 pub mod slices;

@@ -11,9 +11,9 @@ mod model;
 mod optimiser;
 #[path = "golden/ranking.rs"]
 mod ranking;
-#[path = "golden/shared.rs"]
-mod shared;
 #[path = "golden/shape.rs"]
 mod shape;
+#[path = "golden/shared.rs"]
+mod shared;
 #[path = "support/json.rs"]
 mod support;

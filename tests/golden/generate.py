@@ -472,7 +472,7 @@ def manifests():
     def signed_by(sig):
         return good | dict(signatures=[dict(keyid=public[0], sig=sig)])
 
-    newer = json.dumps(manifest | dict(format=2, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
+    newer = json.dumps(manifest | dict(format=3, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
     bad = [dict(what="a flipped payload bit", error="BadSignature", envelope=e) for e in flipped]
     bad += [
         dict(what="a flipped signature bit", error="BadSignature",

@@ -103,8 +103,7 @@ fn a_contribution_is_its_part_of_the_wishes_by_the_root_of_the_positions() {
     let file = StudentFile::read();
     let own = student(&file, &some_trend(CENTROIDS * file.shape.dim), &Compute::Cpu);
     let sessions: Vec<&Session> = file.sessions.iter().filter(|s| s.items.len() > 1).take(2).collect();
-    let vectors: Vec<Vec<f32>> =
-        sessions.iter().map(|s| block_on(own.encode(&input(s))).unwrap()).collect();
+    let vectors: Vec<Vec<f32>> = sessions.iter().map(|s| block_on(own.encode(&input(s))).unwrap()).collect();
     let pairs: Vec<(&[f32], &[u32])> =
         vectors.iter().zip(&sessions).map(|(v, s)| (&v[..], &s.items[..])).collect();
     let mut all = Vec::new();

@@ -4,6 +4,7 @@
 pub mod attributes;
 mod baselines;
 pub mod benchmark;
+pub mod collect;
 pub mod corpus;
 pub mod dataset;
 pub mod device;

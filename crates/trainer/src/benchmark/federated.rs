@@ -137,7 +137,12 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
         trained_to: loaded.info.trained_to,
         parameters: [
             fresh()?.table().centroids().len(),
-            parts.iter().filter_map(|p| p.range(&loaded.info.student).ok()).map(|r| r.len()).max().unwrap_or(0),
+            parts
+                .iter()
+                .filter_map(|p| p.range(&loaded.info.student).ok())
+                .map(|r| r.len())
+                .max()
+                .unwrap_or(0),
         ],
         participations: parts.len(),
         devices: cut[..cut.len() - 1].iter().map(|p| (p.period, p.devices.len())).collect(),

@@ -5,7 +5,7 @@
 //! session, and sessions are compared by a paired t test: clicks of one session are not independent, sessions
 //! are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How many standard errors a segment may lose before the version is refused: one-sided 95 %.
 const CERTAIN: f64 = 1.645;
@@ -13,7 +13,7 @@ const CERTAIN: f64 = 1.645;
 const FEWEST: usize = 30;
 
 /// A kind of clicks that is watched by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Segment {
     /// All clicks.
@@ -59,7 +59,7 @@ pub struct Click {
 }
 
 /// A segment's paired difference.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Difference {
     /// Which clicks.
     pub segment: Segment,
@@ -72,7 +72,7 @@ pub struct Difference {
 }
 
 /// What the gate says.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
     /// Every segment with enough sessions.
     pub differences: Vec<Difference>,
@@ -142,7 +142,12 @@ mod tests {
         let of = |session| (1..4).map(move |before| (session, before));
         (0..200)
             .flat_map(of)
-            .map(|(session, before)| Click { session, before, known: before < 3, value: value(session, before) })
+            .map(|(session, before)| Click {
+                session,
+                before,
+                known: before < 3,
+                value: value(session, before),
+            })
             .collect()
     }
 
@@ -163,7 +168,15 @@ mod tests {
         assert!(found.differences[0].gain > 0.0);
         assert!(found.reasons.iter().any(|r| r.contains("RareItems")), "{:?}", found.reasons);
         // A loss that may be chance is none: one session in a hundred, and back.
-        let chance = clicks(|s, b| if b < 3 { 0.3 } else if s == 7 { 0.0 } else { 0.2 });
+        let chance = clicks(|s, b| {
+            if b < 3 {
+                0.3
+            } else if s == 7 {
+                0.0
+            } else {
+                0.2
+            }
+        });
         assert!(verdict(&before, &chance).passes());
     }
 

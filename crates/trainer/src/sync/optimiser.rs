@@ -151,7 +151,8 @@ mod tests {
         let step = |one: Released| direction(&[one], &flat, &shape());
         assert!(step(released(vec![0.0; 3], 0.0)).is_err());
         assert!(step(released(vec![f32::NAN; CENTROIDS * 8], 0.0)).is_err());
-        let beyond = Released { part: Part { first: 1, count: 2 }, ..released(vec![0.0; CENTROIDS * 8], 0.0) };
+        let beyond =
+            Released { part: Part { first: 1, count: 2 }, ..released(vec![0.0; CENTROIDS * 8], 0.0) };
         assert!(step(beyond).is_err());
     }
 }

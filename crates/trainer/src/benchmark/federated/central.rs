@@ -139,7 +139,16 @@ fn passes(
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut out = Vec::new();
     for pass in 0..rates.passes {
-        run_pass("the student from all clicks", pass, &lessons, &rates, &mut stepper, &mut items, &mut rng, progress)?;
+        run_pass(
+            "the student from all clicks",
+            pass,
+            &lessons,
+            &rates,
+            &mut stepper,
+            &mut items,
+            &mut rng,
+            progress,
+        )?;
         progress.finish("");
         let mut weights = start.clone();
         weights.floats.extend(stepper.weights.floats.clone());

@@ -54,7 +54,8 @@ impl Period {
         let place = |s: usize| s % DECIDING;
         let stride = (all.log.len() / DECIDING / 2).div_ceil(JUDGED).max(1);
         let half = |half: usize| {
-            let own = move |s: usize| place(s) == DECIDING / 2 && s / DECIDING % (2 * stride) == half * stride;
+            let own =
+                move |s: usize| place(s) == DECIDING / 2 && s / DECIDING % (2 * stride) == half * stride;
             both(student, part_of(&all, own), progress)
         };
         let deciding = [half(0)?, half(1)?];

@@ -4,6 +4,8 @@
 
 #[path = "pipeline/built.rs"]
 mod built;
+#[path = "pipeline/collect.rs"]
+mod collect;
 #[path = "pipeline/damage.rs"]
 mod damage;
 #[path = "pipeline/device.rs"]

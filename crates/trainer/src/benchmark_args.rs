@@ -34,6 +34,9 @@ pub(crate) enum Protocol {
     /// Sessions of later periods are devices that contribute noised sums of what they learned: how much of
     /// what training on their clicks would gain, by shoppers and ε (`--from` names the student).
     Federated,
+    /// Some of a round's shoppers send what they like: ranking quality and exposure of a promoted item,
+    /// defended and not (`--from` names the student).
+    Poisoning,
     /// One teacher, students of several sizes: on a log with periods or on users' histories.
     StudentSize,
 }
@@ -76,8 +79,8 @@ pub(crate) struct BenchmarkArgs {
     /// Dropout on item vectors (0-1) [default: by protocol].
     #[arg(long)]
     dropout: Option<f32>,
-    /// `federated`: the student that later periods improve.
-    #[arg(long, required_if_eq("protocol", "federated"))]
+    /// `federated`, `poisoning`: the student that later periods improve.
+    #[arg(long, required_if_eq_any([("protocol", "federated"), ("protocol", "poisoning")]))]
     from: Option<PathBuf>,
     /// `federated`: shoppers of a round, comma-separated.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 10_000])]
@@ -120,7 +123,9 @@ impl BenchmarkArgs {
         };
         let mut train = TrainOptions::default();
         let histories = match self.protocol {
-            Protocol::DigineticaPeriods | Protocol::Rsc15 | Protocol::Federated => false,
+            Protocol::DigineticaPeriods | Protocol::Rsc15 | Protocol::Federated | Protocol::Poisoning => {
+                false
+            }
             Protocol::StudentSize => Dataset::info(&data)?.periods.len() < 2,
             _ => true,
         };
@@ -165,7 +170,7 @@ impl BenchmarkArgs {
                 let done = cold_start::run(&data, out, &train, &distil, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }
-            Protocol::Federated => {
+            Protocol::Federated | Protocol::Poisoning => {
                 let options = federated::FederatedOptions {
                     data,
                     student: self.from.clone().unwrap_or_default(),
@@ -176,6 +181,10 @@ impl BenchmarkArgs {
                     periods: self.periods,
                     seed: train.seed,
                 };
+                if self.protocol == Protocol::Poisoning {
+                    let done = federated::poisoning::run(&options, progress)?;
+                    return Ok((serde_json::to_value(&done)?, done.to_markdown()));
+                }
                 let done = federated::run(&options, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }

@@ -12,6 +12,7 @@ mod arm;
 mod central;
 mod period;
 mod plot;
+pub mod poisoning;
 mod reports;
 
 use std::fmt::Write as _;

@@ -91,6 +91,16 @@ impl Period {
         judge::summary(student, &read(student, &self.tests.0, &crate::progress::Silent)?)
     }
 
+    /// The sessions that test.
+    pub(super) fn tests(&self) -> &[Read] {
+        &self.tests.1
+    }
+
+    /// Training clicks on each item.
+    pub(super) fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
     /// What the sessions that choose would contribute: public, for the clip norm and the curvature.
     pub(super) fn public(&self, student: &Student) -> Result<Vec<Vec<f32>>> {
         self.deciding[0].1.par_iter().map(|r| whole_contribution(student, r)).collect()

@@ -19,7 +19,8 @@ use crate::sync::optimiser::{Curvature, Released};
 const BITS: u32 = 4;
 
 /// The reports of all devices of a period to all parts, made from one version.
-pub(crate) struct Reports {
+#[derive(Clone)]
+pub(super) struct Reports {
     pub(super) parts: Vec<Part>,
     encodings: Vec<Encoding>,
     /// By device: the reports to all parts, one behind the other.
@@ -117,7 +118,7 @@ impl Reports {
 }
 
 /// The reports of one device to all parts.
-pub(super) fn encode(
+fn encode(
     contribution: &[f32],
     parts: &[Part],
     encodings: &[Encoding],
@@ -126,11 +127,15 @@ pub(super) fn encode(
 ) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     for (part, encoding) in parts.iter().zip(encodings) {
-        let own = &contribution[part.range(student.shape())?];
-        let report = encoding.encode(own, &mut || rng.next_u32())?;
-        out.extend(report.into_iter().map(|v| v as u8));
+        out.extend(encode_part(&contribution[part.range(student.shape())?], encoding, rng)?);
     }
     Ok(out)
+}
+
+/// The report to one part.
+pub(super) fn encode_part(own: &[f32], encoding: &Encoding, rng: &mut ChaCha8Rng) -> Result<Vec<u8>> {
+    let report = encoding.encode(own, &mut || rng.next_u32())?;
+    Ok(report.into_iter().map(|v| v as u8).collect())
 }
 
 /// The mean of what several batches of a period released: all rounds that start from one version.

@@ -7,7 +7,10 @@ pub mod catalogue;
 pub mod event;
 pub mod metrics;
 pub mod neighbour;
+pub mod part;
 pub mod privacy;
+#[cfg(feature = "protocol")]
+pub mod protocol;
 pub mod quality;
 pub mod rank;
 pub mod slices;

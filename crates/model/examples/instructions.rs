@@ -102,11 +102,11 @@ fn scan(student: &Student, times: usize) {
 /// One more position behind those of a session that is encoded.
 fn encode(student: &Student, times: usize) {
     let mut before = Encoded::default();
-    block_on(student.encode_on(&session(student, CLICKS), &mut before)).expect("no device");
+    student.encode_on(&session(student, CLICKS), &mut before);
     let longer = session(student, CLICKS + 1);
     for _ in 0..times {
         let mut encoded = before.clone();
-        counted_work(|| block_on(student.encode_on(&longer, &mut encoded)).expect("no device"));
+        counted_work(|| student.encode_on(&longer, &mut encoded));
         assert_eq!(encoded.vectors().len(), (CLICKS + 1) * student.shape().dim);
     }
 }
@@ -114,7 +114,7 @@ fn encode(student: &Student, times: usize) {
 /// One optimiser step on a session, its candidates as students are shipped with.
 fn learn(student: &Student, times: usize) {
     let clicks = session(student, CLICKS + 1);
-    let vectors = block_on(student.encode(&clicks)).expect("no device");
+    let vectors = student.encode(&clicks);
     let config = FineTuneConfig::tuned();
     let hard = (1..=config.hard as u32).collect();
     let lesson =

@@ -13,6 +13,7 @@ pub mod error;
 pub mod gpu;
 pub mod personal;
 pub mod quantise;
+pub mod shared;
 pub mod shopper;
 pub mod student;
 #[cfg(feature = "training")]

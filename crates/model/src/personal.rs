@@ -202,24 +202,6 @@ impl Personal {
         Ok(loss)
     }
 
-    /// The gradient of the mean loss on a lesson by the adapter alone, `down` before `up`, without learning:
-    /// for a server that has the clicks of many.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub async fn slope(
-        &self,
-        student: &Student,
-        lesson: &Lesson,
-        config: &FineTuneConfig,
-    ) -> Result<Vec<f32>, ModelError> {
-        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let free = FineTuneConfig { proximal: 0.0, ewc: 0.0, ..config.clone() };
-        let mut all = self.gradient(student, lesson, &sample, &free).await?.1;
-        all.truncate(self.adapter.down.len() + self.adapter.up.len());
-        Ok(all)
-    }
-
     /// Adds to `sum` (`down` before `up`) what a lesson tells of the Fisher information of the adapter's
     /// parameters, where they stand now.
     #[cfg(feature = "training")]
@@ -413,7 +395,7 @@ impl Sample {
         let mut vectors = Vec::with_capacity(items.len() * table.dim());
         let mut bias = Vec::with_capacity(items.len());
         for (at, &item) in items.iter().enumerate() {
-            table.push_vector(item, &mut vectors);
+            table.push_scoring(item, &mut vectors);
             bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.ln() });
         }
         let targets = &clicks[1..];

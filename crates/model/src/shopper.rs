@@ -3,6 +3,7 @@
 //! This is everything the browser module does, without a browser: times and seeds come in as
 //! arguments, bytes go in and out. Native tests and the browser run the same code.
 
+mod contribute;
 mod explain;
 mod foretell;
 mod head;

@@ -48,7 +48,7 @@ impl Lessons {
         Self {
             dim,
             rows,
-            centroids: gpu.upload_floats(table.centroids()),
+            centroids: gpu.upload_floats(table.scoring()),
             ask: gpu.empty(2 + ROOM + rows * dim + 2 * rows * ROOM),
             out: gpu.empty(rows * (dim + 1)),
             kernel: Kernel::new("lesson", &constants, vec![include_str!("lesson.wgsl")]),

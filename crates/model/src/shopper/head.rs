@@ -37,7 +37,7 @@ impl Shopper {
     /// The same to one item.
     fn added(&self, change: &Change, item: u32, vector: &mut Vec<f32>) -> f32 {
         vector.clear();
-        self.student.table().push_vector(item, vector);
+        self.student.table().push_scoring(item, vector);
         dot(&change.query, vector) + self.traits.bonus(&change.leanings, item)
     }
 

@@ -13,7 +13,6 @@ use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::personal::Lesson;
 use onshelf_model::student::{Compute, FISHER, Student};
 use onshelf_model::training::TrainSet;
-use pollster::block_on;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -74,7 +73,7 @@ fn information(student: &Student, teach: &TrainSet, session: usize, seed: u64) -
     let (input, config) = (teach.input(session), meta::config());
     let personal = meta::adapt(student, &input, &config, seed)?;
     let mut sum = vec![0.0; personal.adapter.down.len() + personal.adapter.up.len()];
-    let vectors = block_on(student.encode(&input))?;
+    let vectors = student.encode(&input);
     if let Some(lesson) = Lesson::new(&vectors, &input.items, student.shape().dim) {
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         personal.add_information(student, &lesson, &config, &mut rng, &mut sum);

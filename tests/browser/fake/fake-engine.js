@@ -267,10 +267,12 @@ export function fakeEngine(kind) {
       });
     }
 
-    async erase() {
+    async erase(inStorage) {
       return this.#alone(async () => {
-        this.#demandStorage();
-        await stored("readwrite", (store) => store.delete("personal"));
+        if (inStorage) {
+          this.#demandStorage();
+          await stored("readwrite", (store) => store.delete("personal"));
+        }
         this.#state = { session: [], steps: 0, weights: {} };
         this.#erased = true;
       });

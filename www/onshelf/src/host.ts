@@ -3,11 +3,16 @@
  * keeps copies of the state where a crash cannot reach them, and writes it to storage.
  */
 
+import { Allowed } from "./allowed.js";
+import { AutoDevice } from "./auto.js";
+import type { Agreed } from "./consent.js";
 import { Devices, type DevicesHost } from "./devices.js";
 import { loadModel, openEngine, type ModelFacts } from "./engine.js";
+import { erase } from "./erase.js";
 import { fail, isFatal, toWire } from "./errors.js";
 import { fineTune } from "./learn.js";
 import { Journal, replay } from "./journal.js";
+import type { Loaded } from "./loaded.js";
 import {
   ASIDE,
   READS,
@@ -22,31 +27,17 @@ import {
 } from "./protocol.js";
 import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
-import { restore } from "./restore.js";
-import { isStorageFailure, Saver } from "./saver.js";
-import { Tabs, type TabsHost } from "./tabs.js";
+import { restore, takeUp } from "./restore.js";
+import { Saver } from "./saver.js";
+import { Tabs, type Decision, type TabsHost } from "./tabs.js";
 import type { Change, DeviceKind, Progress } from "./types.js";
+import { update } from "./update.js";
 
 /** Posts to the page. */
 export type Post = (message: FromWorker, transfer?: Transferable[]) => void;
 
 /** A copy of the state follows at the latest after this many events. */
 const EVENTS_PER_SNAPSHOT = 256;
-
-/** The shopper must have left the shelf alone for this long before WebGPU is tried, in ms. */
-const IDLE_MS = 2_000;
-
-/** All that exists once a model is loaded. */
-interface Loaded {
-  config: LoadConfig;
-  facts: ModelFacts;
-  devices: Devices;
-  saver: Saver;
-  tabs: Tabs;
-  loop: Loop;
-  /** The state of a shopper about whom nothing is known. */
-  pristine: Uint8Array;
-}
 
 /** See the file's head. */
 export class Host {
@@ -60,8 +51,12 @@ export class Host {
   #through = 0;
   #stale = false;
   #running: number | null = null;
-  #autoTimer: ReturnType<typeof setTimeout> | null = null;
-  #autoDone = false;
+  readonly #allowed = new Allowed();
+  readonly #auto = new AutoDevice({
+    idle: () => this.#queue.idle,
+    verdict: (verdict) => this.#post({ note: "verdict", verdict }),
+    failed: (error) => this.#failed(error),
+  });
   #lastRank: number | null = null;
   #lastLearn: number | null = null;
 
@@ -80,6 +75,7 @@ export class Host {
       // At once, so that a fine-tuning that runs stops after its step.
       if (message.method === "pause") this.#paused = true;
       if (message.method === "resume") this.#paused = false;
+      if (message.method === "setConsent") this.#mindConsent(message.args[0]);
       const run = () => this.#answer(message);
       this.#queue.push({ id: message.id, reads: READS.has(message.method), run });
     }
@@ -104,6 +100,16 @@ export class Host {
     const { loop, tabs } = this.#loaded ?? {};
     loop?.mind(conditions);
     if (!conditions.hidden) tabs?.greet();
+  }
+
+  /** At once: a step that runs is the last, and nothing is written or told to other tabs any more. */
+  #mindConsent(agreed: Agreed): void {
+    const less = this.#allowed.mind(agreed);
+    const { saver, tabs, loop } = this.#loaded ?? {};
+    saver?.permit(this.#allowed.may("device"));
+    if (!this.#allowed.may("device")) loop?.clear();
+    if (!less || !agreed.settled || agreed.consent === "device+sync") return;
+    tabs?.tell(agreed.consent === "denied" ? "denied" : "device");
   }
 
   async #answer(call: Call): Promise<void> {
@@ -142,6 +148,8 @@ export class Host {
         return devices.serve((engine) => engine.exportReadable());
       case "erase":
         return this.#erase();
+      case "setConsent":
+        return this.#followConsent(call.args[0]);
       case "setDevice":
         return devices.set(...call.args);
       case "update":
@@ -161,13 +169,14 @@ export class Host {
         return;
       case "track":
         this.#journal.note(call.id, call.args);
+        this.#allowed.note(call.args);
         tabs.click(call.args);
         this.#through = call.id;
         this.#stale = true;
         saver.touch();
         if (this.#journal.length >= EVENTS_PER_SNAPSHOT) await this.#snapshot();
         if (!(result as Methods["track"]["result"]).accepted) return;
-        this.#considerGpu();
+        this.#auto.consider(this.#need());
         this.#considerLearning();
         return;
       case "fineTune": {
@@ -182,6 +191,11 @@ export class Host {
         tabs.tell("erased");
         this.#change("erased");
         return;
+      case "setConsent":
+        this.#through = call.id;
+        await this.#snapshot();
+        if (result === true) this.#change("erased");
+        return;
       case "pause":
       case "resume": {
         const what = call.method === "pause" ? "paused" : "resumed";
@@ -195,7 +209,8 @@ export class Host {
   }
 
   async #afterLearning({ steps, kept }: Methods["fineTune"]["result"]): Promise<void> {
-    if (steps === 0) return;
+    // What was withdrawn meanwhile is erased next.
+    if (steps === 0 || !this.#allowed.may("device")) return;
     this.#need().tabs.send(await this.#snapshot());
     this.#need().saver.touch();
     if (kept) this.#change("learned");
@@ -215,6 +230,8 @@ export class Host {
       (error) => this.#failed(error),
     );
     this.#progress("restore", 0, 1);
+    this.#allowed.mind(config.agreed);
+    saver.permit(this.#allowed.may("device"));
     await restore(cpu, config, saver, pristine);
     this.#progress("restore", 1, 1);
     this.#paused ||= config.paused;
@@ -228,7 +245,9 @@ export class Host {
     );
     const tabs = new Tabs(config, this.#tabsHost());
     this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
-    if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
+    // Another tab that was opened before the shopper decided would write it all again.
+    if (config.agreed.settled && !this.#allowed.may("device")) tabs.tell("denied");
+    if ((await cpu.inspect()).session.length > 0) this.#auto.consider(this.#loaded);
     return facts;
   }
 
@@ -245,35 +264,14 @@ export class Host {
     };
   }
 
-  /** Fetches beside the model that serves, and changes over between two commands. */
   async #update(): Promise<Methods["update"]["result"]> {
-    const { config, facts, devices } = this.#need();
-    const cpu = await openEngine("cpu", config.assets, 0);
-    let taken = false;
-    try {
-      const next = await loadModel(cpu, config);
-      const { model_version } = next;
-      if (model_version === facts.model_version) return { model_version, changed: false };
-      const pristine = cpu.exportState();
-      await this.#queue.own(async () => {
-        const loaded = this.#need();
-        if (loaded.devices !== devices) throw fail("ABORTED", "another update was faster");
-        cpu.importState(await devices.serve((engine) => engine.exportState()));
-        const { kind } = devices;
-        const renewed = new Devices(this.#devicesHost(config), cpu, next);
-        Object.assign(loaded, { facts: next, pristine, devices: renewed });
-        taken = true;
-        devices.free();
-        await this.#snapshot();
-        loaded.tabs.greet();
-        loaded.saver.touch();
-        this.#change("updated");
-        if (kind === "webgpu") void renewed.set(kind).catch(() => undefined);
-      });
-      return { model_version, changed: true };
-    } finally {
-      if (!taken) cpu.free();
-    }
+    const loaded = this.#need();
+    return update(loaded, this.#devicesHost(loaded.config), async () => {
+      await this.#snapshot();
+      loaded.tabs.greet();
+      loaded.saver.touch();
+      this.#change("updated");
+    });
   }
 
   async #recommend(...args: Methods["recommend"]["args"]): Promise<Methods["recommend"]["result"]> {
@@ -286,7 +284,7 @@ export class Host {
 
   #considerLearning(): void {
     const { config, facts, loop } = this.#need();
-    if (config.learning !== "idle" || this.#paused) return;
+    if (config.learning !== "idle" || this.#paused || !this.#allowed.may("device")) return;
     loop.click(facts.steps_per_click);
   }
 
@@ -319,6 +317,7 @@ export class Host {
       fineTune(engine, wanted, {
         stop: () => {
           if (!config.learning) return "learning is off";
+          if (!this.#allowed.may("device")) return "no consent";
           if (this.#paused) return "paused";
           if (id === null) return loop.waits;
           return this.#aborted.has(id) ? "aborted" : null;
@@ -348,32 +347,28 @@ export class Host {
       last_rank_ms: this.#lastRank,
       last_learn_ms: this.#lastLearn,
       stored_bytes: saver.bytes,
-      storage: saver.status,
+      storage: this.#allowed.may("device") ? saver.status : "none",
     };
   }
 
   async #erase(): Promise<undefined> {
-    const { devices, saver, loop, pristine } = this.#need();
-    loop.clear();
-    const wasStored = saver.status === "indexeddb";
-    saver.cancel();
-    let failure: unknown = null;
-    try {
-      await devices.serve((engine) => engine.erase(wasStored));
-      saver.erased();
-    } catch (error) {
-      if (!isStorageFailure(error)) throw error;
-      failure = error;
-    }
-    // Memory is emptied in any case, by the state that knows nobody.
-    if (failure !== null) await devices.serve((engine) => engine.importState(pristine));
-    devices.reset(pristine);
-    if (failure !== null) saver.failed();
-    if (failure !== null && wasStored) {
-      await this.#snapshot();
-      throw failure;
-    }
+    this.#allowed.takeEarly();
+    await erase(this.#need(), () => this.#snapshot());
     return undefined;
+  }
+
+  /** @returns whether what was known was erased */
+  async #followConsent(agreed: Agreed): Promise<boolean> {
+    if (agreed.consent === "denied") {
+      if (agreed.settled) await this.#erase();
+      return agreed.settled;
+    }
+    const { config, devices, saver, tabs } = this.#need();
+    const early = this.#allowed.takeEarly();
+    await devices.serve((engine) => takeUp(engine, config, saver, early));
+    tabs.greet();
+    for (const event of early) tabs.click(event);
+    return false;
   }
 
   /** @returns the copy */
@@ -389,6 +384,7 @@ export class Host {
   #tabsHost(): TabsHost {
     return {
       model_version: () => this.#need().facts.model_version,
+      silent: () => !this.#allowed.may("device"),
       decided: (what) => this.#fromOtherTab(what),
       clicked: (event, applied) =>
         this.#inTurn(async () => {
@@ -424,30 +420,9 @@ export class Host {
     this.#inTurn(() => this.#snapshot());
   }
 
-  #considerGpu(): void {
-    const loaded = this.#loaded;
-    if (this.#autoDone || loaded?.config.device !== "auto") return;
-    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
-    this.#autoTimer = setTimeout(() => {
-      if (!this.#queue.idle) return this.#considerGpu();
-      this.#autoDone = true;
-      void this.#auto(loaded);
-    }, IDLE_MS);
-  }
-
-  async #auto({ config, facts, devices }: Loaded): Promise<void> {
-    const key = `${navigator.userAgent} ${facts.model_version}`;
-    const known = config.verdict?.key === key ? config.verdict.device : null;
-    try {
-      const device = await devices.auto(known);
-      if (device !== null) this.#post({ note: "verdict", verdict: { key, device } });
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  #fromOtherTab(what: "erased" | "paused" | "resumed"): void {
+  #fromOtherTab(what: Decision): void {
     const { saver, loop } = this.#need();
+    if (what === "denied" || what === "device") return this.#lowered(what);
     if (what !== "resumed") loop.clear();
     if (what !== "erased") {
       this.#paused = what === "paused";
@@ -460,6 +435,21 @@ export class Host {
       saver.erased();
       await devices.serve((engine) => engine.importState(pristine));
       devices.reset(pristine);
+      await this.#snapshot();
+      this.#change("erased");
+    });
+  }
+
+  /** The shopper agreed to less in another tab. */
+  #lowered(consent: "denied" | "device"): void {
+    if (!this.#allowed.may(consent === "denied" ? "device" : "device+sync")) return;
+    // Told already: it is not less than before for the second of these.
+    this.#allowed.mind({ consent, settled: true });
+    this.#mindConsent({ consent, settled: true });
+    this.#post({ note: "lowered", consent });
+    if (consent === "device") return;
+    this.#inTurn(async () => {
+      await this.#erase();
       await this.#snapshot();
       this.#change("erased");
     });
@@ -486,7 +476,7 @@ export class Host {
 
   async #dispose(id: number): Promise<void> {
     this.#queue.dropCalls();
-    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
+    this.#auto.stop();
     try {
       await this.#loaded?.saver.flush();
       this.#loaded?.tabs.close();

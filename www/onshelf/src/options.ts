@@ -1,5 +1,6 @@
 /** Checks what the page passes in, and copies of it only what the worker should see. */
 
+import type { Agreed } from "./consent.js";
 import type { EngineRequest } from "./engine.js";
 import { fail } from "./errors.js";
 import { recallPaused, recallVerdict } from "./memory.js";
@@ -18,15 +19,19 @@ const MAX_STEPS = 64;
 
 const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "replay", "distillation"];
 
+/** @throws OnshelfError `INVALID_REQUEST` where this is no page of a browser */
+export function demandPage(): void {
+  if (typeof Worker === "undefined" || typeof document === "undefined") {
+    throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
+  }
+}
+
 /**
  * The worker's configuration from the page's options.
  *
  * @throws OnshelfError `INVALID_REQUEST`
  */
-export function toConfig(options: LoadOptions): LoadConfig {
-  if (typeof Worker === "undefined" || typeof document === "undefined") {
-    throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
-  }
+export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
   const { strategy = "shipped" } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
@@ -55,10 +60,11 @@ export function toConfig(options: LoadOptions): LoadConfig {
     storage,
     learning,
     strategy,
+    agreed,
     conditions: { hidden: document.visibilityState === "hidden", saving: false },
     paused: remembers && recallPaused(),
-    verdict: remembers ? recallVerdict() : null,
-    restore: remembers,
+    verdict: remembers && agreed.consent !== "denied" ? recallVerdict() : null,
+    restore: remembers && !(agreed.settled && agreed.consent === "denied"),
     snapshot: null,
     events: [],
   };

@@ -6,6 +6,7 @@
  * command that is sent again after a crash gets a new one.
  */
 
+import type { Agreed, Consent } from "./consent.js";
 import type { EngineRequest, ModelFacts } from "./engine.js";
 import type { WireError } from "./errors.js";
 import type { TimedEvent } from "./journal.js";
@@ -50,6 +51,7 @@ export interface LoadConfig {
   storage: NonNullable<LoadOptions["storage"]>;
   learning: boolean | "idle";
   strategy: Strategy;
+  agreed: Agreed;
   conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;
@@ -60,6 +62,9 @@ export interface LoadConfig {
   events: TimedEvent[];
 }
 
+/** What of an inspection only the page knows. */
+type PageOnly = "worker_restarts" | "consent" | "consent_limited_by";
+
 /** Arguments and result of each method. */
 export interface Methods {
   load: { args: [LoadConfig]; result: ModelFacts };
@@ -67,11 +72,13 @@ export interface Methods {
   recommend: { args: [EngineRequest, number]; result: Shelf };
   fineTune: { args: [{ steps: number | null; budget_ms: number }]; result: FineTuneReport };
   explain: { args: [string]; result: Explanation };
-  inspect: { args: []; result: Omit<Inspection, "worker_restarts"> };
+  inspect: { args: []; result: Omit<Inspection, PageOnly> };
   pause: { args: []; result: undefined };
   resume: { args: []; result: undefined };
   exportPersonal: { args: []; result: string };
   erase: { args: []; result: undefined };
+  /** The result tells whether what was known was erased. */
+  setConsent: { args: [Agreed]; result: boolean };
   setDevice: { args: [DeviceKind]; result: DeviceKind };
   update: { args: []; result: UpdateReport };
   dispose: { args: []; result: undefined };
@@ -104,6 +111,7 @@ export type Note =
   | { note: "progress"; progress: Progress }
   | { note: "snapshot"; bytes: Uint8Array; through: number }
   | { note: "change"; what: Change; device: DeviceKind }
+  | { note: "lowered"; consent: Consent }
   | { note: "verdict"; verdict: Verdict }
   | { note: "crashed"; message: string };
 

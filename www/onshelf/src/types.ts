@@ -3,6 +3,8 @@
  * existing analytics call can be passed on as it is. Every duration is in milliseconds.
  */
 
+import type { Consent, ConsentSource } from "./consent.js";
+
 /** Where the model runs: `cpu` is WebAssembly with SIMD, `webgpu` the graphics processor. */
 export type DeviceKind = "cpu" | "webgpu";
 
@@ -42,6 +44,15 @@ export interface LoadOptions {
    * - `false`: ranks for the session, but never learns.
    */
   learning?: boolean | "idle";
+  /**
+   * What the shopper agreed to, or who knows: {@link Consent}, `consentMode()`, `tcf()`, a source of the
+   * page's own, or several, of which the strictest holds. `null`: nobody has decided yet; as `denied`, but
+   * what earlier visits left stays.
+   *
+   * Left out: `device`, or less where the page's Consent Mode commands or its TCF consent manager say less.
+   * Never more than `denied` with Global Privacy Control on.
+   */
+  consent?: Consent | null | ConsentSource | readonly ConsentSource[];
   /**
    * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
    * says; the others are one strategy alone, in what strength the version gives it. `replay` keeps up to
@@ -232,6 +243,13 @@ export interface Inspection {
   storage: "indexeddb" | "none" | "unavailable";
   /** Categories that this shopper's shelves lean to, beyond everybody's: share gained, 0 to 1, largest first. */
   learned: { category: string; weight: number }[];
+  /** What the shopper agreed to, all sources considered. */
+  consent: Consent;
+  /**
+   * Why it is not `device+sync`: `gpc` (Global Privacy Control), `page`, `default`, `consent-mode`, `tcf`,
+   * `another tab` or the name of the page's own source; `null` where it is.
+   */
+  consent_limited_by: string | null;
   /** How often the worker was replaced after a crash. */
   worker_restarts: number;
 }
@@ -260,4 +278,12 @@ export interface UpdateReport {
 
 /** What an `Onshelf.onChange` listener is told. `session`: another tab of the shop was clicked in, or learned. */
 export type Change =
-  "learned" | "session" | "updated" | "erased" | "device" | "restarted" | "paused" | "resumed";
+  | "learned"
+  | "session"
+  | "updated"
+  | "erased"
+  | "device"
+  | "restarted"
+  | "paused"
+  | "resumed"
+  | "consent";

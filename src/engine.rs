@@ -287,6 +287,23 @@ impl Engine {
         }
     }
 
+    /// What was learned in the shared parameters since the last contribution: never shown to a page.
+    ///
+    /// # Errors
+    /// `NOT_LOADED`.
+    #[wasm_bindgen(js_name = sharedDelta)]
+    pub fn shared_delta(&mut self) -> Result<Vec<f32>, JsValue> {
+        Ok(self.shopper()?.shared_delta())
+    }
+
+    /// Notes that what `sharedDelta` gave was contributed to a private round.
+    ///
+    /// # Errors
+    /// `STATE_CORRUPT` where it has another length, `NOT_LOADED`.
+    pub fn contribute(&mut self, delta: &[f32]) -> Result<(), JsValue> {
+        Ok(self.shopper()?.contribute(delta).map_err(Failure::from)?)
+    }
+
     /// Forgets the shopper, here and, with `stored`, in storage.
     ///
     /// # Errors

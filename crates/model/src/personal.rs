@@ -12,6 +12,7 @@ mod gradient;
 #[cfg(feature = "burn")]
 mod graph;
 mod guard;
+mod shared;
 
 use onshelf_core::slices::{dot, softmax};
 use onshelf_core::version::FineTuneConfig;
@@ -26,6 +27,7 @@ use crate::student::{Adapter, Student};
 
 use guard::Good;
 pub use guard::Guard;
+pub use shared::shared;
 
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
@@ -49,6 +51,8 @@ pub struct Personal {
     /// What to go back to when the lead is lost.
     good: Option<Box<Good>>,
     moments: [Adam; 3],
+    /// What of the shared parameters was contributed to private rounds; empty for nothing.
+    contributed: Vec<f32>,
     seed: u64,
 }
 
@@ -130,6 +134,7 @@ impl Personal {
             guard: Guard::default(),
             good: None,
             moments,
+            contributed: Vec::new(),
             seed,
         }
     }
@@ -260,6 +265,7 @@ impl Personal {
         if let Some(good) = &self.good {
             good.write(&mut out);
         }
+        self.write_contributed(&mut out);
         out
     }
 
@@ -291,6 +297,7 @@ impl Personal {
         };
         let [down, up, taste] = MOMENTS;
         Ok(Self {
+            contributed: Self::read_contributed(weights, adapter.down.len() + adapter.up.len())?,
             moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
             adapter,
             taste: weights.get("taste", &[dim])?.values.clone(),

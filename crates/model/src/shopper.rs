@@ -442,6 +442,21 @@ impl Shopper {
         Ok(())
     }
 
+    /// What a private round would be told: what was learned in the shared parameters since the last
+    /// contribution ([`Personal::delta`]).
+    #[must_use]
+    pub fn shared_delta(&self) -> Vec<f32> {
+        self.personal.delta(&self.student)
+    }
+
+    /// Notes that such a delta was contributed.
+    ///
+    /// # Errors
+    /// [`ModelError::State`] where it has another length.
+    pub fn contribute(&mut self, delta: &[f32]) -> Result<(), ModelError> {
+        self.personal.contribute(delta)
+    }
+
     /// Forgets everything learned and the session.
     pub fn erase(&mut self) {
         self.clicks.clear();

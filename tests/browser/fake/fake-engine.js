@@ -225,6 +225,21 @@ export function fakeEngine(kind) {
       }));
     }
 
+    /** Eight shared parameters, each a tenth of the steps since the last contribution. */
+    sharedDelta() {
+      return this.#aloneNow(() => {
+        const { steps, contributed = 0 } = this.#state;
+        return new Float32Array(8).fill((steps - contributed) / 10);
+      });
+    }
+
+    contribute(delta) {
+      this.#aloneNow(() => {
+        const { contributed = 0 } = this.#state;
+        this.#state.contributed = contributed + Math.round(delta[0] * 10);
+      });
+    }
+
     exportState() {
       return this.#aloneNow(() => {
         if (this.#erased) this.#maybePanic("exportAfterErase");

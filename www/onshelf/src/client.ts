@@ -19,6 +19,7 @@ import type {
   RecommendRequest,
   Shelf,
   ShelfEvent,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";
@@ -227,6 +228,18 @@ export class Onshelf {
    */
   async update(): Promise<UpdateReport> {
     return this.#supervisor.call("update", []);
+  }
+
+  /**
+   * Takes part in the private round that is open, if the shopper agreed to `device+sync` and their budget
+   * allows it. Happens by itself as well; call it to hear what became of it.
+   *
+   * @throws OnshelfError `CONSENT_NEEDED`, `SYNC_UNAVAILABLE`, `NETWORK`, `SIGNATURE_INVALID`, `UNTRUSTED_KEY`,
+   *   `FORMAT_TOO_NEW`, `TASK_INVALID`, `TASK_MISMATCH`, `TASK_OTHER_MODEL`, `TASK_EXPIRED`,
+   *   `HPKE_MISMATCH`, `BUDGET_EXHAUSTED`, `UPLOAD_REFUSED`, `ABORTED`
+   */
+  async sync(options: { signal?: AbortSignal } = {}): Promise<SyncReport> {
+    return this.#supervisor.call("sync", [], options.signal);
   }
 
   /** Writes what is not yet written, frees the model and ends the worker. May be called twice. */

@@ -70,6 +70,8 @@ export interface Engine {
   exportState(): Uint8Array;
   importState(bytes: Uint8Array): void;
   exportReadable(): string;
+  sharedDelta(): Float32Array;
+  contribute(delta: Float32Array): void;
   save(): Promise<{ bytes: number }>;
   restore(): Promise<boolean>;
   erase(stored: boolean): Promise<void>;

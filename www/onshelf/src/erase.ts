@@ -11,7 +11,7 @@ import { isStorageFailure } from "./saver.js";
  * @throws `STORAGE_UNAVAILABLE` where memory was emptied, but storage refused
  */
 export async function erase(
-  { devices, saver, loop, pristine }: Loaded,
+  { devices, saver, loop, sync, pristine }: Loaded,
   snapshot: () => Promise<unknown>,
 ): Promise<void> {
   loop.clear();
@@ -25,6 +25,8 @@ export async function erase(
     if (!isStorageFailure(error)) throw error;
     failure = error;
   }
+  // A sealed report tells of what was learned, though nobody here can read it.
+  await sync.withdraw().catch(() => undefined);
   // Memory is emptied in any case, by the state that knows nobody.
   if (failure !== null) await devices.serve((engine) => engine.importState(pristine));
   devices.reset(pristine);

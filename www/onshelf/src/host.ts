@@ -7,11 +7,11 @@ import { Allowed } from "./allowed.js";
 import { AutoDevice } from "./auto.js";
 import type { Agreed } from "./consent.js";
 import { Devices, type DevicesHost } from "./devices.js";
-import { loadModel, openEngine, type ModelFacts } from "./engine.js";
+import { loadModel, openEngine, type Engine, type ModelFacts } from "./engine.js";
 import { erase } from "./erase.js";
 import { fail, isFatal, toWire } from "./errors.js";
 import { fineTune } from "./learn.js";
-import { Journal, replay } from "./journal.js";
+import { Journal } from "./journal.js";
 import type { Loaded } from "./loaded.js";
 import {
   ASIDE,
@@ -29,7 +29,9 @@ import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
 import { restore, takeUp } from "./restore.js";
 import { Saver } from "./saver.js";
-import { Tabs, type Decision, type TabsHost } from "./tabs.js";
+import { tabsHost } from "./siblings.js";
+import { Sync, type SyncHost } from "./sync.js";
+import { Tabs, type TabsHost } from "./tabs.js";
 import type { Change, DeviceKind, Progress } from "./types.js";
 import { update } from "./update.js";
 
@@ -73,8 +75,8 @@ export class Host {
     else if (ASIDE.has(message.method)) void this.#answer(message);
     else {
       // At once, so that a fine-tuning that runs stops after its step.
-      if (message.method === "pause") this.#paused = true;
-      if (message.method === "resume") this.#paused = false;
+      if (message.method === "pause") this.#setPaused(true);
+      if (message.method === "resume") this.#setPaused(false);
       if (message.method === "setConsent") this.#mindConsent(message.args[0]);
       const run = () => this.#answer(message);
       this.#queue.push({ id: message.id, reads: READS.has(message.method), run });
@@ -97,17 +99,28 @@ export class Host {
   }
 
   #mind(conditions: Conditions): void {
-    const { loop, tabs } = this.#loaded ?? {};
-    loop?.mind(conditions);
-    if (!conditions.hidden) tabs?.greet();
+    if (this.#loaded === null) return;
+    const { config, loop, tabs, sync } = this.#loaded;
+    config.conditions = conditions;
+    loop.mind(conditions);
+    if (conditions.hidden) return;
+    tabs.greet();
+    sync.wake();
+  }
+
+  #setPaused(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#loaded?.sync.stop();
+    else this.#loaded?.sync.wake();
   }
 
   /** At once: a step that runs is the last, and nothing is written or told to other tabs any more. */
   #mindConsent(agreed: Agreed): void {
     const less = this.#allowed.mind(agreed);
-    const { saver, tabs, loop } = this.#loaded ?? {};
+    const { saver, tabs, loop, sync } = this.#loaded ?? {};
     saver?.permit(this.#allowed.may("device"));
     if (!this.#allowed.may("device")) loop?.clear();
+    if (!this.#allowed.may("device+sync")) sync?.stop();
     if (!less || !agreed.settled || agreed.consent === "device+sync") return;
     tabs?.tell(agreed.consent === "denied" ? "denied" : "device");
   }
@@ -154,6 +167,8 @@ export class Host {
         return devices.set(...call.args);
       case "update":
         return this.#update();
+      case "sync":
+        return this.#need().sync.run();
       default:
         return undefined;
     }
@@ -213,6 +228,7 @@ export class Host {
     if (steps === 0 || !this.#allowed.may("device")) return;
     this.#need().tabs.send(await this.#snapshot());
     this.#need().saver.touch();
+    this.#need().sync.wake();
     if (kept) this.#change("learned");
   }
 
@@ -244,7 +260,9 @@ export class Host {
       config.conditions,
     );
     const tabs = new Tabs(config, this.#tabsHost());
-    this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
+    const sync = new Sync(this.#syncHost(config));
+    this.#loaded = { config, facts, devices, saver, tabs, loop, sync, pristine };
+    sync.wake();
     // Another tab that was opened before the shopper decided would write it all again.
     if (config.agreed.settled && !this.#allowed.may("device")) tabs.tell("denied");
     if ((await cpu.inspect()).session.length > 0) this.#auto.consider(this.#loaded);
@@ -270,6 +288,7 @@ export class Host {
       await this.#snapshot();
       loaded.tabs.greet();
       loaded.saver.touch();
+      loaded.sync.wake();
       this.#change("updated");
     });
   }
@@ -334,7 +353,7 @@ export class Host {
   }
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
-    const { config, devices, saver, loop } = this.#need();
+    const { config, devices, saver, loop, sync } = this.#need();
     // Steps a click are between engine and worker.
     const { steps_per_click: _, ...facts } = await devices.serve((engine) => engine.inspect());
     return {
@@ -348,6 +367,7 @@ export class Host {
       last_learn_ms: this.#lastLearn,
       stored_bytes: saver.bytes,
       storage: this.#allowed.may("device") ? saver.status : "none",
+      sync: await sync.inspect(),
     };
   }
 
@@ -363,7 +383,9 @@ export class Host {
       if (agreed.settled) await this.#erase();
       return agreed.settled;
     }
-    const { config, devices, saver, tabs } = this.#need();
+    const { config, devices, saver, tabs, sync } = this.#need();
+    if (!this.#allowed.may("device+sync")) await sync.withdraw();
+    else sync.wake();
     const early = this.#allowed.takeEarly();
     await devices.serve((engine) => takeUp(engine, config, saver, early));
     tabs.greet();
@@ -382,35 +404,47 @@ export class Host {
   }
 
   #tabsHost(): TabsHost {
+    return tabsHost({
+      need: () => this.#need(),
+      may: (what) => this.#allowed.may(what),
+      lower: (consent) => {
+        // Said already, so it is nothing to tell other tabs of.
+        this.#allowed.mind({ consent, settled: true });
+        this.#mindConsent({ consent, settled: true });
+        this.#post({ note: "lowered", consent });
+      },
+      setPaused: (paused) => this.#setPaused(paused),
+      tookIn: (event) => {
+        this.#journal.note(this.#through, event);
+        this.#stale = true;
+        this.#considerLearning();
+      },
+      erase: () => this.#erase(),
+      snapshot: () => this.#snapshot(),
+      change: (what) => this.#change(what),
+      inTurn: (work) => this.#inTurn(work),
+    });
+  }
+
+  #syncHost(config: LoadConfig): SyncHost {
+    const serve = <T>(work: (engine: Engine) => T) => this.#need().devices.serve(work);
     return {
+      config,
+      forbids: () => {
+        if (!this.#allowed.may("device+sync")) return "no consent";
+        if (config.storage !== "indexeddb") return "no storage";
+        return this.#paused ? "paused" : null;
+      },
       model_version: () => this.#need().facts.model_version,
-      silent: () => !this.#allowed.may("device"),
-      decided: (what) => this.#fromOtherTab(what),
-      clicked: (event, applied) =>
-        this.#inTurn(async () => {
-          await this.#need().devices.serve((engine) => engine.track(...event));
-          applied();
-          this.#journal.note(this.#through, event);
-          this.#stale = true;
+      delta: () => this.#queue.own(() => serve((engine) => engine.sharedDelta())),
+      contributed: (delta) =>
+        this.#queue.own(async () => {
+          await serve((engine) => engine.contribute(delta));
+          this.#need().tabs.send(await this.#snapshot());
           this.#need().saver.touch();
-          this.#considerLearning();
-          this.#change("session");
         }),
-      adopt: (state, lacking) =>
-        this.#inTurn(async () => {
-          const events = lacking();
-          await this.#need().devices.serve((engine) => replay(engine, state, events));
-          // What was owed here, the other tab has learned.
-          if (events.length === 0) this.#need().loop.clear();
-          await this.#snapshot();
-          // The tab that sent it may be gone before it wrote.
-          this.#need().saver.touch();
-          this.#change("session");
-        }),
-      share: (send) =>
-        this.#inTurn(async () =>
-          send(await this.#need().devices.serve((engine) => engine.exportState())),
-        ),
+      changed: () => this.#change("sync"),
+      failed: (error) => this.#failed(error),
     };
   }
 
@@ -418,41 +452,6 @@ export class Host {
     if (!this.#stale) return;
     this.#stale = false;
     this.#inTurn(() => this.#snapshot());
-  }
-
-  #fromOtherTab(what: Decision): void {
-    const { saver, loop } = this.#need();
-    if (what === "denied" || what === "device") return this.#lowered(what);
-    if (what !== "resumed") loop.clear();
-    if (what !== "erased") {
-      this.#paused = what === "paused";
-      this.#change(what);
-      return;
-    }
-    // Otherwise this tab's next write would bring back what the shopper deleted in the other.
-    this.#inTurn(async () => {
-      const { devices, pristine } = this.#need();
-      saver.erased();
-      await devices.serve((engine) => engine.importState(pristine));
-      devices.reset(pristine);
-      await this.#snapshot();
-      this.#change("erased");
-    });
-  }
-
-  /** The shopper agreed to less in another tab. */
-  #lowered(consent: "denied" | "device"): void {
-    if (!this.#allowed.may(consent === "denied" ? "device" : "device+sync")) return;
-    // Told already: it is not less than before for the second of these.
-    this.#allowed.mind({ consent, settled: true });
-    this.#mindConsent({ consent, settled: true });
-    this.#post({ note: "lowered", consent });
-    if (consent === "device") return;
-    this.#inTurn(async () => {
-      await this.#erase();
-      await this.#snapshot();
-      this.#change("erased");
-    });
   }
 
   /** The worker's own work, in turn; what it needs, it takes when its turn comes: an update may come before. */
@@ -481,6 +480,7 @@ export class Host {
       await this.#loaded?.saver.flush();
       this.#loaded?.tabs.close();
       this.#loaded?.loop.close();
+      this.#loaded?.sync.close();
       await this.#queue.own(() => this.#loaded?.devices.free());
     } finally {
       this.#post({ id, ok: true, result: undefined });

@@ -28,6 +28,8 @@ export type {
   ShelfEvent,
   Strategy,
   ShelfItem,
+  SyncInspection,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";

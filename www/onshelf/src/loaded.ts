@@ -5,6 +5,7 @@ import type { ModelFacts } from "./engine.js";
 import type { Loop } from "./loop.js";
 import type { LoadConfig } from "./protocol.js";
 import type { Saver } from "./saver.js";
+import type { Sync } from "./sync.js";
 import type { Tabs } from "./tabs.js";
 
 /** See the file's head. An update puts other facts, devices and an other pristine state in. */
@@ -15,6 +16,7 @@ export interface Loaded {
   saver: Saver;
   tabs: Tabs;
   loop: Loop;
+  sync: Sync;
   /** The state of a shopper about whom nothing is known. */
   pristine: Uint8Array;
 }

@@ -61,6 +61,7 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
     learning,
     strategy,
     agreed,
+    sync: toSync(options),
     conditions: { hidden: document.visibilityState === "hidden", saving: false },
     paused: remembers && recallPaused(),
     verdict: remembers && agreed.consent !== "denied" ? recallVerdict() : null,
@@ -68,6 +69,19 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
     snapshot: null,
     events: [],
   };
+}
+
+function toSync({ model, sync = {} }: LoadOptions): LoadConfig["sync"] {
+  const { task, max_delay_ms = 600_000 } = sync;
+  demand(max_delay_ms >= 0 && max_delay_ms <= 86_400_000, "max_delay_ms must be 0 to 86400000");
+  const manifest = toAddress(model, document.baseURI, "model");
+  // A fixed version lies in `manifests/`, one folder below what belongs to all of them.
+  const beside = new URL(
+    /\/manifests\/[^/]*$/.test(manifest) ? "../task.json" : "task.json",
+    manifest,
+  );
+  const address = task === undefined ? beside.href : toAddress(task, document.baseURI, "sync.task");
+  return { task: address, max_delay_ms, retry_ms: 2_000 };
 }
 
 /** Whether this is a {@link DeviceKind}. */

@@ -20,6 +20,7 @@ import type {
   Progress,
   Shelf,
   Strategy,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";
@@ -52,6 +53,8 @@ export interface LoadConfig {
   learning: boolean | "idle";
   strategy: Strategy;
   agreed: Agreed;
+  /** Address of the task, longest delay of a report, and first pause after a failed upload. */
+  sync: { task: string; max_delay_ms: number; retry_ms: number };
   conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;
@@ -81,6 +84,7 @@ export interface Methods {
   setConsent: { args: [Agreed]; result: boolean };
   setDevice: { args: [DeviceKind]; result: DeviceKind };
   update: { args: []; result: UpdateReport };
+  sync: { args: []; result: SyncReport };
   dispose: { args: []; result: undefined };
 }
 
@@ -125,4 +129,4 @@ export type FromWorker = Reply | Note;
 export const READS: ReadonlySet<Method> = new Set<Method>(["recommend", "explain", "inspect"]);
 
 /** The methods that are not in turn: they wait for the network or a device, while commands go on. */
-export const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update"]);
+export const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update", "sync"]);

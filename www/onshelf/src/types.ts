@@ -53,6 +53,16 @@ export interface LoadOptions {
    * Never more than `denied` with Global Privacy Control on.
    */
   consent?: Consent | null | ConsentSource | readonly ConsentSource[];
+  /** Private rounds, where the shopper agreed to `device+sync`. */
+  sync?: {
+    /** Address of the signed task; relative addresses start at the page. Default: `task.json` beside the model. */
+    task?: string | URL;
+    /**
+     * A report is sent after a random time of up to so many milliseconds, on a later visit if need be, so
+     * that its moment tells nothing. Default ten minutes.
+     */
+    max_delay_ms?: number;
+  };
   /**
    * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
    * says; the others are one strategy alone, in what strength the version gives it. `replay` keeps up to
@@ -250,6 +260,8 @@ export interface Inspection {
    * `another tab` or the name of the page's own source; `null` where it is.
    */
   consent_limited_by: string | null;
+  /** Private rounds: what this device took part in, and what is left. */
+  sync: SyncInspection;
   /** How often the worker was replaced after a crash. */
   worker_restarts: number;
 }
@@ -266,6 +278,43 @@ export interface Guard {
   say: number;
   /** How often the personal model was put back to its last good state because it had lost its lead. */
   rolled_back: number;
+}
+
+/** What a device did in private rounds. Never what it contributed. */
+export interface SyncInspection {
+  /** `waiting`: a sealed report will be sent at `next_attempt_ms`. */
+  state: "off" | "idle" | "waiting" | "uploading";
+  /**
+   * Why it is off (`no consent`, `no storage`, `paused`), why nothing is on its way (`no task`,
+   * `already sent`, `nothing learned`, `another tab`), or the code that the newest attempt failed with.
+   */
+  reason: string | null;
+  /** Rounds taken part in within the past year, of the newest one's line of models. */
+  participations: number;
+  /** How many more there may be. */
+  budget_left: number;
+  /** The newest round. */
+  last_task: {
+    task_id: string;
+    model_version: string;
+    /** When its report was sealed, in milliseconds since 1970. */
+    at_ms: number;
+    outcome: "waiting" | "sent" | "refused" | "expired" | "withdrawn";
+  } | null;
+  /** When a report that waits is tried next, in milliseconds since 1970. */
+  next_attempt_ms: number | null;
+}
+
+/** What `Onshelf.sync` did. */
+export interface SyncReport {
+  /** `sent`: the leader has the report. `waiting`: sealed, and sent at `send_at_ms`. Otherwise nothing was done. */
+  outcome: "sent" | "waiting" | "no task" | "already sent" | "nothing learned" | "another tab";
+  /** The round, where one was found. */
+  task_id: string | null;
+  /** When it is tried next, in milliseconds since 1970. */
+  send_at_ms: number | null;
+  /** What the newest attempt to send failed with. */
+  why?: string;
 }
 
 /** What `Onshelf.update` did. */
@@ -286,4 +335,5 @@ export type Change =
   | "restarted"
   | "paused"
   | "resumed"
-  | "consent";
+  | "consent"
+  | "sync";

@@ -122,7 +122,8 @@ impl Shopper {
     /// As [`Self::export_state`].
     pub fn export_readable(&self) -> Result<String, ModelError> {
         let about = serde_json::json!({
-            "about": "Everything that onshelf keeps about you on this device. Nothing of it was uploaded.",
+            "about": "Everything that onshelf keeps about you on this device. None of it is ever uploaded as it stands here. \
+                      Where you agreed to take part in private rounds, only sums over many shoppers can be read.",
             "state": self.saved(),
             "leanings": self.traits.named(&self.personal.affinity),
             "taste": self.personal.taste,

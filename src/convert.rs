@@ -204,6 +204,24 @@ pub(crate) struct JsAdapter {
     pub(crate) fallback: bool,
 }
 
+/// A task of a private round.
+#[cfg(feature = "sync")]
+#[derive(Serialize)]
+pub(crate) struct JsTask<'a> {
+    pub(crate) task_id: String,
+    pub(crate) lineage: &'a str,
+    pub(crate) model: &'a str,
+    pub(crate) parameters: usize,
+    pub(crate) participations: u32,
+    pub(crate) epsilon: f64,
+    pub(crate) delta: f64,
+    pub(crate) min_batch: f64,
+    pub(crate) opens_s: f64,
+    pub(crate) expires_s: f64,
+    pub(crate) leader: &'a str,
+    pub(crate) helper: &'a str,
+}
+
 /// Bytes that were stored.
 #[derive(Serialize)]
 pub(crate) struct JsSaved {

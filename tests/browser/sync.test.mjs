@@ -16,7 +16,7 @@ function task(changes = {}, more = {}) {
   const facts = {
     task_id: "task-1",
     lineage: "lineage",
-    model_version: "fake-1",
+    model: "fake-1, in full",
     parameters: 8,
     participations: 12,
     epsilon: 4,
@@ -183,7 +183,7 @@ suite.test(
       ["UNTRUSTED_KEY", task({}, { error: "UNTRUSTED_KEY" })],
       ["TASK_MISMATCH", task({}, { error: "TASK_MISMATCH" })],
       ["TASK_INVALID", task({ parameters: 9 })],
-      ["TASK_OTHER_MODEL", task({ model_version: "fake-0" })],
+      ["TASK_OTHER_MODEL", task({ model: "fake-0, in full" })],
       ["TASK_EXPIRED", task({ expires_s: now_s - 1 })],
       ["TASK_EXPIRED", task({ opens_s: now_s + 60 })],
       ["HPKE_MISMATCH", task({}, { helper: "another" })],

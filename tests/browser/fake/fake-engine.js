@@ -300,6 +300,7 @@ export function fakeEngine(kind) {
     #facts() {
       return {
         model_version: this.#version,
+        model_digest: `${this.#version}, in full`,
         items: ITEMS,
         parameters: 4096,
         personal_parameters: 64,

@@ -19,6 +19,8 @@ import { VERSION } from "./version.js";
 /** What `Engine.load` tells about the model. */
 export interface ModelFacts {
   model_version: string;
+  /** SHA-256 (hex) of the signed manifest; its first 16 digits are the version's name. */
+  model_digest: string;
   items: number;
   parameters: number;
   personal_parameters: number;

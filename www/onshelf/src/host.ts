@@ -354,8 +354,12 @@ export class Host {
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
     const { config, devices, saver, loop, sync } = this.#need();
-    // Steps a click are between engine and worker.
-    const { steps_per_click: _, ...facts } = await devices.serve((engine) => engine.inspect());
+    // Steps a click and the model's hash are between engine and worker.
+    const {
+      steps_per_click: _,
+      model_digest: __,
+      ...facts
+    } = await devices.serve((engine) => engine.inspect());
     return {
       ...facts,
       device: devices.kind,
@@ -435,7 +439,7 @@ export class Host {
         if (config.storage !== "indexeddb") return "no storage";
         return this.#paused ? "paused" : null;
       },
-      model_version: () => this.#need().facts.model_version,
+      model: () => this.#need().facts.model_digest,
       delta: () => this.#queue.own(() => serve((engine) => engine.sharedDelta())),
       contributed: (delta) =>
         this.#queue.own(async () => {

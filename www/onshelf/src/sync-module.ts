@@ -9,14 +9,15 @@ export interface TaskFacts {
   task_id: string;
   /** The line of models whose budget a participation counts against. */
   lineage: string;
-  /** The one model version whose deltas it takes. */
-  model_version: string;
+  /** SHA-256 (hex) of the one model version whose deltas it takes; the version's name are its first 16 digits. */
+  model: string;
   /** Parameters of a delta. */
   parameters: number;
   /** Rounds of one shopper that the promised epsilon covers. */
   participations: number;
   /** Privacy loss over all of them. */
   epsilon: number;
+  delta: number;
   /** Shoppers below whom nothing is released. */
   min_batch: number;
   /** No report is taken before, in seconds since 1970. */
@@ -40,16 +41,23 @@ export interface SyncTask {
 
 interface SyncModule {
   default(options: { module_or_path: URL }): Promise<unknown>;
-  SyncTask: { verify(envelope: Uint8Array, publicKeys: string[]): SyncTask };
+  SyncTask: {
+    verify(envelope: Uint8Array, publicKeys: string[], announcedId?: string): SyncTask;
+  };
 }
+
+/** A task at an address like this is announced under its id. */
+const NAMED = /\/tasks\/([A-Za-z0-9_-]{43})\.json$/;
 
 /**
  * Fetches the module and has it check a task.
  *
+ * @param address where the task came from; where it names an id, the task must have that
  * @throws OnshelfError `NETWORK` where the module does not come; what `SyncTask.verify` throws
  */
 export async function verifyTask(
   assets: string,
+  address: string,
   envelope: Uint8Array,
   publicKeys: string[],
 ): Promise<SyncTask> {
@@ -63,5 +71,5 @@ export async function verifyTask(
     const what = cause instanceof Error ? cause.message : String(cause);
     throw fail("NETWORK", `the sync module could not be started: ${what}`, cause);
   }
-  return module.SyncTask.verify(envelope, publicKeys);
+  return module.SyncTask.verify(envelope, publicKeys, NAMED.exec(new URL(address).pathname)?.[1]);
 }

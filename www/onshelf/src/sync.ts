@@ -28,7 +28,8 @@ export interface SyncHost {
   readonly config: LoadConfig;
   /** Why nothing may be sent now, or `null`. */
   forbids(): SyncInspection["reason"];
-  model_version(): string;
+  /** SHA-256 (hex) of the model version that serves. */
+  model(): string;
   /** What was learned since the last contribution, in turn. */
   delta(): Promise<Float32Array>;
   /** It was written down for sending: the next one begins there; in turn. */
@@ -189,7 +190,7 @@ export class Sync {
     const { config } = this.#host;
     const envelope = await get(config.sync.task, signal);
     if (envelope === null) return { outcome: "no task", task_id: null, send_at_ms: null };
-    const task = await verifyTask(config.assets, envelope, config.publicKeys);
+    const task = await verifyTask(config.assets, config.sync.task, envelope, config.publicKeys);
     try {
       return await this.#enter(store, task, signal);
     } finally {
@@ -199,7 +200,8 @@ export class Sync {
 
   async #enter(store: SyncStore, task: SyncTask, signal: AbortSignal): Promise<SyncReport> {
     const facts = task.facts();
-    const { task_id, lineage, model_version } = facts;
+    const { task_id, lineage } = facts;
+    const model_version = nameOf(facts.model);
     const nothing = { task_id, send_at_ms: null };
     this.#demandCurrent(facts);
     const past = await store.participations();
@@ -238,10 +240,10 @@ export class Sync {
     return this.#send(store, pending, signal);
   }
 
-  #demandCurrent({ model_version, opens_s, expires_s }: TaskFacts): void {
-    const loaded = this.#host.model_version();
-    if (model_version !== loaded) {
-      const text = `the task is for model ${model_version}, loaded is ${loaded}`;
+  #demandCurrent({ model, opens_s, expires_s }: TaskFacts): void {
+    const loaded = this.#host.model();
+    if (model !== loaded) {
+      const text = `the task is for model ${nameOf(model)}, loaded is ${nameOf(loaded)}`;
       throw fail("TASK_OTHER_MODEL", text);
     }
     const now_s = Date.now() / 1000;
@@ -290,6 +292,11 @@ export class Sync {
     this.#plan(until_ms);
     return { outcome: "waiting", task_id, send_at_ms: until_ms, ...(why !== undefined && { why }) };
   }
+}
+
+/** A model version's name is the beginning of its hash. */
+function nameOf(model: string): string {
+  return model.slice(0, 16);
 }
 
 /** Participations in a lineage within the past year. */

@@ -8,6 +8,8 @@ pub mod event;
 pub mod metrics;
 pub mod neighbour;
 pub mod privacy;
+#[cfg(feature = "protocol")]
+pub mod protocol;
 pub mod quality;
 pub mod rank;
 pub mod slices;

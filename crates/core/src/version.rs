@@ -169,6 +169,8 @@ pub struct VerifiedManifest {
     pub manifest: Manifest,
     /// The version's name: the first 16 hex digits of the payload's SHA-256.
     pub version: String,
+    /// The whole of that SHA-256, 64 hex digits: what tasks name a version by.
+    pub digest: String,
 }
 
 impl Manifest {
@@ -194,7 +196,8 @@ impl Manifest {
         let manifest: Manifest = serde_json::from_slice(&payload)
             .map_err(|e| VersionError::Invalid(format!("signed payload: {e}; export it again")))?;
         manifest.check()?;
-        Ok(VerifiedManifest { version: version_name(&payload), manifest })
+        let digest = sha256_hex(&payload);
+        Ok(VerifiedManifest { version: version_name(&payload), digest, manifest })
     }
 
     /// The file of a role.

@@ -6,8 +6,8 @@ use super::encode::{EncodeError, Encoding};
 /// for hardly any), so a thousand failures are no chance.
 const TRIES: usize = 1_000;
 
-/// Rounds each coordinate up or down at random, so that its mean is kept. Coordinates beyond
-/// ±3C/√length are cut there.
+/// Rounds each coordinate up or down at random, so that its mean is kept. Coordinates beyond the grid's
+/// upper end are cut there, and as far below zero.
 ///
 /// # Errors
 /// [`EncodeError::Rounding`] where the randomness is none.
@@ -16,13 +16,13 @@ pub fn quantise(
     encoding: &Encoding,
     random: &mut dyn FnMut() -> u32,
 ) -> Result<Vec<u32>, EncodeError> {
-    let (step, top) = (encoding.step(), encoding.top());
-    let middle = f64::from(top) / 2.0;
+    let (step, zero) = (encoding.step(), f64::from(encoding.zero()));
+    let reach = zero - 1.0;
     let bound = encoding.sensitivity().powi(2);
-    let scaled: Vec<f64> = x.iter().map(|v| (v / step + middle).clamp(0.0, f64::from(top))).collect();
+    let scaled: Vec<f64> = x.iter().map(|v| zero + (v / step).clamp(-reach, reach)).collect();
     for _ in 0..TRIES {
         let rounded: Vec<u32> = scaled.iter().map(|v| round(*v, random())).collect();
-        let norm: f64 = rounded.iter().map(|q| (f64::from(*q) - middle).powi(2)).sum();
+        let norm: f64 = rounded.iter().map(|q| (f64::from(*q) - zero).powi(2)).sum();
         if norm <= bound {
             return Ok(rounded);
         }
@@ -49,7 +49,6 @@ pub fn dequantise(sum: &[i128], reports: u64, encoding: &Encoding) -> Result<Vec
     if reports == 0 || reports > 1 << 40 || sum.iter().any(|v| v.unsigned_abs() > 1 << 64) {
         return Err(EncodeError::Sum);
     }
-    let twice_zero = i128::from(reports) * i128::from(encoding.top());
-    let half_step = encoding.step() / 2.0;
-    Ok(sum.iter().map(|v| (2 * v - twice_zero) as f64 * half_step).collect())
+    let zero = i128::from(reports) * i128::from(encoding.zero());
+    Ok(sum.iter().map(|v| (v - zero) as f64 * encoding.step()).collect())
 }

@@ -71,8 +71,8 @@ fn the_noise_covers_the_rounded_sensitivity() {
     let policy = Policy::new(4.0, 1e-6, 1).unwrap();
     let NoiseStd { numerator, denominator } = policy.noise(&encoding);
     let std = numerator as f64 / denominator as f64;
-    // (2.5² + ¼) n + 3 √n squared steps at n = 4,096.
-    let expected = 1.1935 * (6.5 * 4096.0 + 3.0 * 64.0_f64).sqrt();
+    // ((8/3)² + ¼) n + (8/3 + ½) √n squared steps at n = 4,096.
+    let expected = 1.1935 * ((64.0 / 9.0 + 0.25) * 4096.0 + 19.0 / 6.0 * 64.0_f64).sqrt();
     near(std, expected, 1e-4);
     assert!(std >= policy.noise_multiplier() * encoding.sensitivity());
 }

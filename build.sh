@@ -15,6 +15,8 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 # Budgets in bytes of brotli (quality 11): a module with the JavaScript that starts it.
 BUDGET_CPU=350000
 BUDGET_WEBGPU=1600000
+# The sync module is fetched beside another one: itself and its glue alone.
+BUDGET_SYNC=130000
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 note() { printf '   %s\n' "$*" >&2; }
@@ -26,7 +28,7 @@ help() {
 ./build.sh COMMAND
 
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
-  build     both WebAssembly modules, the npm package and the demo shop, into dist/
+  build     the three WebAssembly modules, the npm package and the demo shop, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
@@ -234,6 +236,7 @@ build() {
   setup_build
   build_module cpu
   build_module webgpu
+  build_module sync
   build_package
 }
 
@@ -280,7 +283,7 @@ check() {
   own_parts "$CACHE/native-gpu" --release
   DOCS_RS=1 CARGO_TARGET_DIR=$CACHE/native-gpu cargo clippy --release --locked -p onshelf-trainer --features s3,wgpu,cuda -- -D warnings
   say "Clippy, wasm32 (blocking reads are banned there)"
-  for kind in cpu webgpu; do
+  for kind in cpu webgpu sync; do
     own_parts "$CACHE/wasm-$kind" --profile wasm --target $TARGET
     CLIPPY_CONF_DIR=$ROOT/tests/clippy-wasm CARGO_TARGET_DIR=$CACHE/wasm-$kind "${WASM_CARGO[@]}" clippy "${WASM_FLAGS[@]}" \
       --locked --profile wasm --target $TARGET --lib -p onshelf -p onshelf-model --no-default-features \
@@ -332,6 +335,7 @@ run_tests() {
   check
   build_module cpu
   build_module webgpu
+  build_module sync
   build_package
   size
   say "Rust tests"
@@ -397,8 +401,8 @@ JSON
 
 size() {
   say "sizes"
-  [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_package; }
-  node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU"
+  [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_module sync; build_package; }
+  node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU" "$BUDGET_SYNC"
 }
 
 bench() {

@@ -156,6 +156,7 @@ pub(crate) struct JsExplanation {
 #[derive(Serialize)]
 pub(crate) struct JsModel {
     pub(crate) model_version: String,
+    pub(crate) model_digest: String,
     pub(crate) items: usize,
     pub(crate) parameters: usize,
     pub(crate) personal_parameters: usize,

@@ -25,6 +25,8 @@ pub struct Engine {
     compute: Compute,
     adapter: Option<JsAdapter>,
     shopper: Option<Shopper>,
+    /// SHA-256 (hex) of the signed manifest: what tasks of private rounds name a version by.
+    digest: String,
     shelves: u32,
 }
 
@@ -38,7 +40,7 @@ impl Engine {
     /// `DEVICE_UNAVAILABLE`.
     pub async fn create() -> Result<Engine, JsValue> {
         let (compute, adapter) = device::open().await?;
-        Ok(Engine { compute, adapter, shopper: None, shelves: 0 })
+        Ok(Engine { compute, adapter, shopper: None, digest: String::new(), shelves: 0 })
     }
 
     /// `"cpu"` or `"webgpu"`.
@@ -91,13 +93,14 @@ impl Engine {
         report("verify", 1, 1);
         let weights = Weights::from_safetensors(&contents[0]).map_err(Failure::from)?;
         let catalogue = Catalogue::from_json(&contents[1]).map_err(Failure::from)?;
+        let digest = verified.digest;
         let seed = js_sys::Math::random().to_bits();
         let shopper =
             Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.compute, seed)
                 .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
         report("device", 1, 1);
-        let facts = facts(&shopper);
-        self.shopper = Some(shopper);
+        let facts = facts(&shopper, &digest);
+        (self.shopper, self.digest) = (Some(shopper), digest);
         Ok(to_js(&facts)?)
     }
 
@@ -207,6 +210,7 @@ impl Engine {
     /// # Errors
     /// `NOT_LOADED`, `DEVICE_LOST`.
     pub async fn inspect(&mut self) -> Answer {
+        let digest = self.digest.clone();
         let shopper = self.shopper()?;
         let learned = shopper.learned(LEARNED).await.map_err(Failure::from)?;
         let session = shopper
@@ -218,7 +222,7 @@ impl Engine {
             })
             .collect();
         Ok(to_js(&JsInspection {
-            model: facts(shopper),
+            model: facts(shopper, &digest),
             session,
             steps: shopper.personal().steps as f64,
             guard: JsGuard {
@@ -319,9 +323,10 @@ impl Engine {
     }
 }
 
-fn facts(shopper: &Shopper) -> JsModel {
+fn facts(shopper: &Shopper, digest: &str) -> JsModel {
     JsModel {
         model_version: shopper.version().to_owned(),
+        model_digest: digest.to_owned(),
         items: shopper.catalogue().len(),
         parameters: shopper.student().parameters(),
         personal_parameters: shopper.personal().parameters(),

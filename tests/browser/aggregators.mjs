@@ -49,7 +49,7 @@ export function aggregators() {
       if (!pathname.startsWith(PREFIX)) return false;
       state.requests.push(`${request.method} ${pathname}`);
       const path = pathname.slice(PREFIX.length);
-      if (path === "task.json") {
+      if (path === "task.json" || path.startsWith("tasks/")) {
         if (about.task === null) reply(response, 404);
         else reply(response, 200, about.task);
       } else if (path === "leader/hpke_config") reply(response, 200, about.leader);

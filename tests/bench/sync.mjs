@@ -32,7 +32,7 @@ try {
       (data) =>
         new Promise((done, failed) => {
           const worker = new Worker("/pages/sync-worker.js", { type: "module" });
-          worker.onmessage = (event) => done(event.data);
+          worker.onmessage = ({ data }) => (data.failed ? failed(data.failed) : done(data));
           worker.onerror = (event) => failed(new Error(event.message));
           worker.postMessage(data);
         }),

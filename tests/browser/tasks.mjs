@@ -51,7 +51,7 @@ export function task({ url, model, dimension, clip = 1, bits = 4 }, changes = {}
       epsilon: 4,
       delta: 1e-6,
       participations: 2,
-      noise_multiplier: 1.687854,
+      noise_multiplier: 1.7,
       adjacency: "zero-out",
     },
     min_batch: 1_000,

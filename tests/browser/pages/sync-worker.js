@@ -2,6 +2,10 @@
 
 import start, { SyncTask } from "/onshelf/onshelf_sync.js";
 
+self.addEventListener("unhandledrejection", ({ reason }) => {
+  self.postMessage({ failed: String(reason) });
+});
+
 self.onmessage = async ({ data: { envelope, key, dimension, rounds } }) => {
   const begin = performance.now();
   await start({ module_or_path: "/onshelf/onshelf_sync_bg.wasm" });

@@ -224,6 +224,7 @@ build_package() {
   local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
   "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
+  "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"
   npx --no-install tsc -p www/onshelf/tsconfig.types.json
   cp www/onshelf/package.json www/onshelf/README.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   mkdir -p "$DIST/shop"
@@ -344,6 +345,8 @@ run_tests() {
   count_rust "$log"
   say "browser tests"
   train_for_tests
+  native build --release --locked -p onshelf-core --features protocol --example open_report >&2
+  export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report
   node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
   count_node "$log"
   printf '\nonshelf: %d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
@@ -411,6 +414,8 @@ bench() {
   say "ranking and learning in Chromium"
   train_for_tests
   node tests/bench/browser.mjs --model "$ONSHELF_TEST_MODEL/models" --replay "$ONSHELF_TEST_MODEL/replay.json" --gpu "$@"
+  say "from a delta to a sealed report"
+  node tests/bench/sync.mjs
   local real=$ROOT/build/diginetica
   [ ! -e "$real/replay.json" ] || node tests/bench/browser.mjs --model "$real/models" --replay "$real/replay.json" --gpu
   say "one more click, by the size of the catalogue"

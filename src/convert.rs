@@ -211,6 +211,7 @@ pub(crate) struct JsAdapter {
 pub(crate) struct JsTask<'a> {
     pub(crate) task_id: String,
     pub(crate) lineage: &'a str,
+    pub(crate) round: f64,
     pub(crate) model: &'a str,
     pub(crate) parameters: usize,
     pub(crate) participations: u32,

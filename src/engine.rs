@@ -291,21 +291,24 @@ impl Engine {
         }
     }
 
-    /// What was learned in the shared parameters since the last contribution: never shown to a page.
+    /// What this device would contribute to round `round` of the model's lineage; `undefined` where there is
+    /// nothing new to learn from. Never shown to a page.
+    ///
+    /// # Errors
+    /// `NOT_LOADED`, `NOT_FINITE`, `DEVICE_LOST`, `STATE_CORRUPT`.
+    pub async fn contribution(&mut self, round: f64) -> Result<Option<Vec<f32>>, JsValue> {
+        let shopper = self.shopper()?;
+        let part = shopper.part_of(round as u64).map_err(Failure::from)?;
+        Ok(shopper.contribution(&part).await.map_err(Failure::from)?)
+    }
+
+    /// Notes that a contribution was made of all that is known now.
     ///
     /// # Errors
     /// `NOT_LOADED`.
-    #[wasm_bindgen(js_name = sharedDelta)]
-    pub fn shared_delta(&mut self) -> Result<Vec<f32>, JsValue> {
-        Ok(self.shopper()?.shared_delta())
-    }
-
-    /// Notes that what `sharedDelta` gave was contributed to a private round.
-    ///
-    /// # Errors
-    /// `STATE_CORRUPT` where it has another length, `NOT_LOADED`.
-    pub fn contribute(&mut self, delta: &[f32]) -> Result<(), JsValue> {
-        Ok(self.shopper()?.contribute(delta).map_err(Failure::from)?)
+    pub fn contributed(&mut self) -> Result<(), JsValue> {
+        self.shopper()?.contributed();
+        Ok(())
     }
 
     /// Forgets the shopper, here and, with `stored`, in storage.

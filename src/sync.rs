@@ -46,6 +46,7 @@ impl SyncTask {
         Ok(to_js(&JsTask {
             task_id: self.task.id_text(),
             lineage: &p.lineage,
+            round: p.round as f64,
             model: &p.model,
             parameters: p.encoding.dimension(),
             participations: p.policy.participations(),

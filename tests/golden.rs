@@ -13,5 +13,7 @@ mod optimiser;
 mod ranking;
 #[path = "golden/shape.rs"]
 mod shape;
+#[path = "golden/shared.rs"]
+mod shared;
 #[path = "support/json.rs"]
 mod support;

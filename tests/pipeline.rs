@@ -2,8 +2,12 @@
 //! evaluate, export, inspect, load, replay, learn, save, erase. And what happens when it is
 //! interrupted, repeated, or finds damaged files.
 
+#[path = "pipeline/attacks.rs"]
+mod attacks;
 #[path = "pipeline/built.rs"]
 mod built;
+#[path = "pipeline/collect.rs"]
+mod collect;
 #[path = "pipeline/damage.rs"]
 mod damage;
 #[path = "pipeline/device.rs"]

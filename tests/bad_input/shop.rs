@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, CatalogueError, ItemAttributes};
 use onshelf_core::event::EventKind;
 use onshelf_core::rank::CENTROIDS;
-use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape};
+use onshelf_core::version::{FineTuneConfig, Manifest, PLAIN_FORMAT, StudentShape};
 use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::ModelError;
 use onshelf_model::shopper::{Request, Shopper, Tracked};
@@ -35,7 +35,7 @@ pub(crate) fn shape() -> StudentShape {
 
 pub(crate) fn manifest(items: usize) -> Manifest {
     Manifest {
-        format: MANIFEST_FORMAT,
+        format: PLAIN_FORMAT,
         name: "test".into(),
         created: 1,
         previous: None,

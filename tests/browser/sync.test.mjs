@@ -16,6 +16,7 @@ function task(changes = {}, more = {}) {
   const facts = {
     task_id: "task-1",
     lineage: "lineage",
+    round: 1,
     model: "fake-1, in full",
     parameters: 8,
     participations: 12,

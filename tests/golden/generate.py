@@ -472,7 +472,7 @@ def manifests():
     def signed_by(sig):
         return good | dict(signatures=[dict(keyid=public[0], sig=sig)])
 
-    newer = json.dumps(manifest | dict(format=2, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
+    newer = json.dumps(manifest | dict(format=3, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
     bad = [dict(what="a flipped payload bit", error="BadSignature", envelope=e) for e in flipped]
     bad += [
         dict(what="a flipped signature bit", error="BadSignature",
@@ -512,9 +512,38 @@ def repeats(rng):
     write("repeat.json", dict(cases=cases))
 
 
+# --- (i) the shared trend --------------------------------------------------------------------
+
+
+def trends(rng):
+    """Scores with a trend, and the gradient of a click's loss by it from central differences."""
+    items, dim, subspaces, temperature = 12, 6, 3, 0.2
+    codes, centroids, levels = item_table(rng, items, dim, subspaces)
+    # Few centroids, so that items share them.
+    codes[:, :-1] %= 5
+    trend, query = numbers(rng, subspaces, CENTROIDS, dim // subspaces, scale=0.2), unit(numbers(rng, dim))
+    target = 4
+
+    def scores(t):
+        return decode(codes, centroids + t) @ query / temperature + levels[codes[:, -1]]
+
+    def loss(theta):
+        t = trend.copy()
+        t[:, :5] = theta.reshape(subspaces, 5, -1)
+        return -math.log(softmax(scores(t))[target - 1])
+
+    gradient = central_differences(loss, trend[:, :5].reshape(-1))
+    shares = softmax(scores(trend))
+    masses = np.einsum("imc,i->mc", np.eye(CENTROIDS)[codes[:, :-1]], shares)
+    write("trend.json", dict(dim=dim, subspaces=subspaces, temperature=temperature, codes=codes,
+                             centroids=centroids.reshape(-1), levels=levels, trend=trend.reshape(-1), query=query,
+                             scores=scores(trend), target=target, shares=shares, used=5,
+                             masses=masses[:, :5].reshape(-1), gradient=gradient))
+
+
 def main():
     # A stream for each file, so that a change to one leaves the others as they are.
-    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(SEED).spawn(7)]
+    streams = [np.random.Generator(np.random.PCG64(s)) for s in np.random.SeedSequence(SEED).spawn(8)]
     centroids, levels, repeat = student(streams[0])
     tables(streams[1])
     metrics(streams[2])
@@ -522,6 +551,7 @@ def main():
     neighbours(streams[4])
     personal(streams[5], centroids, levels, repeat)
     repeats(streams[6])
+    trends(streams[7])
     manifests()
 
 

@@ -2,7 +2,8 @@
 
 use onshelf_core::metrics::{Accumulator, Summary, mrr_at, ndcg_at, rank_of, recall_at};
 use onshelf_core::neighbour::{SessionLog, Transitions, Vsknn, VsknnOptions, VsknnScratch};
-use onshelf_core::rank::{ItemTable, top_k};
+use onshelf_core::rank::{CENTROIDS, ItemTable, top_k};
+use onshelf_core::slices::softmax;
 use onshelf_model::personal::loss_of;
 use serde::Deserialize;
 
@@ -50,6 +51,55 @@ fn look_up_scores_agree_for_every_width_of_row() {
         close("single scores", &one, &t.scores, 1e-5);
         assert_eq!(items(top_k(&scores, 25, |_| true)), t.best);
     }
+}
+
+#[derive(Deserialize)]
+struct TrendFile {
+    dim: usize,
+    subspaces: usize,
+    temperature: f32,
+    codes: Vec<Vec<u8>>,
+    centroids: Vec<f32>,
+    levels: Vec<f32>,
+    trend: Vec<f32>,
+    query: Vec<f32>,
+    scores: Vec<f32>,
+    target: u32,
+    shares: Vec<f32>,
+    /// So many centroids of each subspace are some item's.
+    used: usize,
+    masses: Vec<f32>,
+    gradient: Vec<f32>,
+}
+
+#[test]
+fn a_trend_scores_and_its_gradient_agrees() {
+    let t: TrendFile = golden("trend.json");
+    let table = ItemTable::new(t.dim, t.subspaces, t.codes.concat(), t.centroids, t.levels).unwrap();
+    let table = table.with_trend(t.trend).unwrap();
+    let scaled: Vec<f32> = t.query.iter().map(|x| x / t.temperature).collect();
+    let (mut lut, mut scores) = (Vec::new(), Vec::new());
+    table.score_all(&scaled, &mut lut, &mut scores);
+    close("scores", &scores, &t.scores, 1e-4);
+    softmax(&mut scores);
+    close("shares", &scores, &t.shares, 1e-5);
+    let mut masses = vec![0.0; t.subspaces * CENTROIDS];
+    table.add_masses(&scores, &mut masses);
+    let used = |books: &[f32], width: usize| -> Vec<f32> {
+        books.chunks_exact(CENTROIDS * width).flat_map(|book| book[..t.used * width].to_vec()).collect()
+    };
+    close("masses", &used(&masses, 1), &t.masses, 1e-5);
+    // The gradient that `onshelf_model::shared` is made of: (mass − clicked) · query / temperature.
+    let own = table.centroids_of(t.target).unwrap();
+    let width = t.dim / t.subspaces;
+    let mut gradient = Vec::new();
+    for (m, query) in scaled.chunks_exact(width).enumerate() {
+        for code in 0..CENTROIDS {
+            let clicked = f32::from(u8::from(usize::from(own[m]) == code));
+            gradient.extend(query.iter().map(|q| (masses[m * CENTROIDS + code] - clicked) * q));
+        }
+    }
+    close("gradient", &used(&gradient, width), &t.gradient, 1e-4);
 }
 
 #[test]

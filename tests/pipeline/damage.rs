@@ -222,7 +222,7 @@ fn a_newer_version() {
     let latest = scratch.path().join("latest.json");
     let read = Manifest::verify(&fs::read(&latest).unwrap(), &built.trusted()).unwrap().manifest;
     let key = signing_key(&fs::read_to_string(built.key()).unwrap()).unwrap();
-    fs::write(&latest, Manifest { format: 2, ..read }.sign(&key).unwrap().0).unwrap();
+    fs::write(&latest, Manifest { format: 3, ..read }.sign(&key).unwrap().0).unwrap();
     let error = format!("{:#}", inspect(scratch.path(), &built.trusted()).unwrap_err());
     assert!(error.contains("latest.json") && error.contains("update onshelf"), "{error}");
 }

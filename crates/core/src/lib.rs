@@ -7,6 +7,7 @@ pub mod catalogue;
 pub mod event;
 pub mod metrics;
 pub mod neighbour;
+pub mod part;
 pub mod privacy;
 #[cfg(feature = "protocol")]
 pub mod protocol;

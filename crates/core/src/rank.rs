@@ -4,6 +4,11 @@
 //! 2011) and RecJPQ (Petrov & Macdonald, WSDM 2024): an item's vector is the concatenation of
 //! one centroid per subspace, its scalar bias is one more code. Scoring builds one small table
 //! per subspace and adds up `subspaces + 1` look-ups an item.
+//!
+//! A **trend** moves the centroids that score, not those that sessions are read with: what many
+//! shoppers taught ([`crate::part`]). It is added where the look-up table is made and costs an item nothing.
+
+mod trend;
 
 use thiserror::Error;
 
@@ -47,6 +52,10 @@ pub struct ItemTable {
     codes: Vec<u8>,
     centroids: Vec<f32>,
     bias: Vec<f32>,
+    /// Of the centroids' shape, or empty: added to them for scoring.
+    trend: Vec<f32>,
+    /// Centroids and trend; empty where there is no trend.
+    moved: Vec<f32>,
 }
 
 impl std::fmt::Debug for ItemTable {
@@ -84,7 +93,7 @@ impl ItemTable {
         if !bias.iter().all(|x| x.is_finite()) {
             return Err(TableError::NotFinite("bias"));
         }
-        Ok(Self { dim, subspaces, items, codes, centroids, bias })
+        Ok(Self { dim, subspaces, items, codes, centroids, bias, trend: Vec::new(), moved: Vec::new() })
     }
 
     /// Number of items (index 0, padding, is not one).
@@ -132,16 +141,20 @@ impl ItemTable {
         self.codes.get(start..start + self.row())
     }
 
-    /// Appends the vector of `item` to `out`; zeros for padding and unknown items.
+    /// Appends the vector of `item` to `out`, as sessions are read with it; zeros for padding and unknown items.
     pub fn push_vector(&self, item: u32, out: &mut Vec<f32>) {
         let Some(codes) = self.codes_of(item) else {
             out.resize(out.len() + self.dim, 0.0);
             return;
         };
+        self.push_codes(&self.centroids, codes, out);
+    }
+
+    fn push_codes(&self, centroids: &[f32], codes: &[u8], out: &mut Vec<f32>) {
         let width = self.dim / self.subspaces;
         for (m, &code) in codes[..self.subspaces].iter().enumerate() {
             let start = (m * CENTROIDS + code as usize) * width;
-            out.extend_from_slice(&self.centroids[start..start + width]);
+            out.extend_from_slice(&centroids[start..start + width]);
         }
     }
 
@@ -151,7 +164,7 @@ impl ItemTable {
         self.codes_of(item).map_or(0.0, |codes| self.bias[codes[self.subspaces] as usize])
     }
 
-    /// The look-up table of a session vector: `[subspaces + 1, 256]`, the biases last.
+    /// The look-up table of a session vector, with the trend: `[subspaces + 1, 256]`, the biases last.
     ///
     /// # Panics
     /// Where `query` is not `dim` long: a broken invariant of the caller.
@@ -160,14 +173,14 @@ impl ItemTable {
         let width = self.dim / self.subspaces;
         lut.clear();
         for (m, q) in query.chunks_exact(width).enumerate() {
-            let centroids = &self.centroids[m * CENTROIDS * width..(m + 1) * CENTROIDS * width];
+            let centroids = &self.scoring()[m * CENTROIDS * width..(m + 1) * CENTROIDS * width];
             lut.extend(centroids.chunks_exact(width).map(|c| dot(c, q)));
         }
         lut.extend_from_slice(&self.bias);
     }
 
-    /// Scores every item (`scores[i]` is item `i + 1`'s): the dot product of its vector and the
-    /// session vector, plus its bias.
+    /// Scores every item (`scores[i]` is item `i + 1`'s): the dot product of its vector (moved by
+    /// the trend) and the session vector, plus its bias.
     pub fn score_all(&self, query: &[f32], lut: &mut Vec<f32>, scores: &mut Vec<f32>) {
         self.lookup(query, lut);
         scores.clear();

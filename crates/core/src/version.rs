@@ -6,6 +6,7 @@
 
 pub(crate) mod envelope;
 mod fine_tune;
+pub mod log;
 
 use std::collections::BTreeMap;
 
@@ -17,8 +18,10 @@ use thiserror::Error;
 pub use envelope::{Envelope, EnvelopeSignature};
 pub use fine_tune::{FineTuneConfig, Strategy};
 
-/// The newest manifest format this build reads and the one it writes.
-pub const MANIFEST_FORMAT: u32 = 1;
+/// The newest manifest format this build reads: 2 has a trend among its tensors, which a reader has to know.
+pub const MANIFEST_FORMAT: u32 = 2;
+/// What versions without a trend are written as, so that earlier releases go on reading them.
+pub const PLAIN_FORMAT: u32 = 1;
 
 /// DSSE payload type of a manifest.
 pub const PAYLOAD_TYPE: &str = "application/vnd.onshelf.model-version+json";
@@ -138,7 +141,7 @@ pub struct StudentShape {
 /// What a model version says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// [`MANIFEST_FORMAT`] at writing.
+    /// 1, or 2 where the tensors have a trend.
     pub format: u32,
     /// The shop's name for the model.
     pub name: String,
@@ -148,7 +151,7 @@ pub struct Manifest {
     pub previous: Option<String>,
     /// The student's shape.
     pub student: StudentShape,
-    /// SHA-256 (hex) of all tensors but the adapter's: two versions that share it differ in the adapter
+    /// SHA-256 (hex) of all tensors but adapter and trend: two versions that share it differ in what is shared
     /// alone, and what a device learned on one carries over to the other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,

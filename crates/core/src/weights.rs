@@ -169,6 +169,26 @@ impl Weights {
         safetensors::serialize(views, None).map_err(unreadable)
     }
 
+    /// The same safetensors file with one tensor of half precision put in, or put in another's place; the
+    /// bytes of all others stay as they are.
+    ///
+    /// # Errors
+    /// [`WeightsError::Unreadable`] for a foreign file, [`WeightsError::NotFinite`] for a number beyond half
+    /// precision.
+    pub fn put_half(file: &[u8], name: &str, tensor: &Tensor) -> Result<Vec<u8>, WeightsError> {
+        let unreadable = |e: safetensors::SafeTensorError| WeightsError::Unreadable(e.to_string());
+        let read = SafeTensors::deserialize(file).map_err(unreadable)?;
+        let halves: Vec<f16> = tensor.values.iter().map(|&v| f16::from_f32(v)).collect();
+        if !halves.iter().all(|h| h.is_finite()) {
+            return Err(WeightsError::NotFinite(name.to_owned()));
+        }
+        let bytes: Vec<u8> = halves.iter().flat_map(|h| h.to_le_bytes()).collect();
+        let own = TensorView::new(Dtype::F16, tensor.shape.clone(), &bytes).map_err(unreadable)?;
+        let others = read.iter().filter(|(other, _)| *other != name);
+        let all = others.map(|(name, view)| (name.to_owned(), view)).chain([(name.to_owned(), own)]);
+        safetensors::serialize(all, None).map_err(unreadable)
+    }
+
     /// Reads a safetensors file of F32, F16, I8 (with scales) and U8 tensors.
     ///
     /// # Errors

@@ -11,6 +11,7 @@ pub mod encoder;
 pub mod error;
 pub mod personal;
 pub mod quantise;
+pub mod shared;
 pub mod shopper;
 pub mod student;
 #[cfg(feature = "training")]

@@ -12,7 +12,6 @@ mod gradient;
 #[cfg(feature = "burn")]
 mod graph;
 mod guard;
-mod shared;
 
 use onshelf_core::slices::{dot, softmax};
 use onshelf_core::version::FineTuneConfig;
@@ -27,7 +26,6 @@ use crate::student::{Adapter, Student};
 
 use guard::Good;
 pub use guard::Guard;
-pub use shared::shared;
 
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
@@ -51,8 +49,6 @@ pub struct Personal {
     /// What to go back to when the lead is lost.
     good: Option<Box<Good>>,
     moments: [Adam; 3],
-    /// What of the shared parameters was contributed to private rounds; empty for nothing.
-    contributed: Vec<f32>,
     seed: u64,
 }
 
@@ -134,7 +130,6 @@ impl Personal {
             guard: Guard::default(),
             good: None,
             moments,
-            contributed: Vec::new(),
             seed,
         }
     }
@@ -201,23 +196,6 @@ impl Personal {
         Ok(loss)
     }
 
-    /// The gradient of the mean loss on a lesson by the adapter alone, `down` before `up`, without learning:
-    /// for a server that has the clicks of many.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub async fn slope(
-        &self,
-        student: &Student,
-        lesson: &Lesson,
-        config: &FineTuneConfig,
-    ) -> Result<Vec<f32>, ModelError> {
-        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let mut all = self.gradient(student, lesson, &sample, 0.0).await?.1;
-        all.truncate(self.adapter.down.len() + self.adapter.up.len());
-        Ok(all)
-    }
-
     /// The mean loss on a lesson now (nats a click), without learning.
     ///
     /// # Errors
@@ -265,7 +243,6 @@ impl Personal {
         if let Some(good) = &self.good {
             good.write(&mut out);
         }
-        self.write_contributed(&mut out);
         out
     }
 
@@ -297,7 +274,6 @@ impl Personal {
         };
         let [down, up, taste] = MOMENTS;
         Ok(Self {
-            contributed: Self::read_contributed(weights, adapter.down.len() + adapter.up.len())?,
             moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
             adapter,
             taste: weights.get("taste", &[dim])?.values.clone(),
@@ -362,7 +338,7 @@ impl Sample {
         let mut vectors = Vec::with_capacity(items.len() * table.dim());
         let mut bias = Vec::with_capacity(items.len());
         for (at, &item) in items.iter().enumerate() {
-            table.push_vector(item, &mut vectors);
+            table.push_scoring(item, &mut vectors);
             bias.push(table.bias_of(item) + if at < known { 0.0 } else { stands_for.ln() });
         }
         let targets = &clicks[1..];

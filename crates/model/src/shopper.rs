@@ -3,6 +3,7 @@
 //! This is everything the browser module does, without a browser: times and seeds come in as
 //! arguments, bytes go in and out. Native tests and the browser run the same code.
 
+mod contribute;
 mod explain;
 mod foretell;
 mod request;
@@ -61,6 +62,8 @@ pub struct Shopper {
     /// When the newest event came, left out or not: silence ends a session.
     seen_ms: Option<i64>,
     personal: Personal,
+    /// Time of the newest click that a contribution to a round was made of, Unix milliseconds.
+    contributed_ms: Option<i64>,
     /// Clicks of this session that the guard has compared.
     judged: usize,
     /// The clicks as the student read them last.
@@ -112,6 +115,7 @@ impl Shopper {
             past: Vec::new(),
             seen_ms: None,
             personal,
+            contributed_ms: None,
             judged: 0,
             encoded: Encoded::default(),
             seed,
@@ -442,26 +446,12 @@ impl Shopper {
         Ok(())
     }
 
-    /// What a private round would be told: what was learned in the shared parameters since the last
-    /// contribution ([`Personal::delta`]).
-    #[must_use]
-    pub fn shared_delta(&self) -> Vec<f32> {
-        self.personal.delta(&self.student)
-    }
-
-    /// Notes that such a delta was contributed.
-    ///
-    /// # Errors
-    /// [`ModelError::State`] where it has another length.
-    pub fn contribute(&mut self, delta: &[f32]) -> Result<(), ModelError> {
-        self.personal.contribute(delta)
-    }
-
     /// Forgets everything learned and the session.
     pub fn erase(&mut self) {
         self.clicks.clear();
         self.past.clear();
         self.seen_ms = None;
+        self.contributed_ms = None;
         self.encoded = Encoded::default();
         self.judged = 0;
         self.gate = Gate::new(Rules::default());

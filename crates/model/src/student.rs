@@ -179,6 +179,23 @@ impl Encoded {
     }
 }
 
+/// Name of the tensor `[subspaces, 256, dim / subspaces]` that moves the centroids that score; absent
+/// where nobody taught anything yet.
+pub const TREND: &str = "items.trend";
+
+/// The table with the trend among `weights`, where there is one.
+///
+/// # Errors
+/// [`ModelError`] where it does not fit.
+pub fn with_trend_of(table: ItemTable, weights: &Weights) -> Result<ItemTable, ModelError> {
+    if !weights.floats.contains_key(TREND) {
+        return Ok(table);
+    }
+    let shape = [table.subspaces(), CENTROIDS, table.dim() / table.subspaces()];
+    let trend = weights.get(TREND, &shape)?.values.clone();
+    Ok(table.with_trend(trend)?)
+}
+
 /// A loaded student on one device.
 pub struct Student {
     shape: StudentShape,
@@ -209,6 +226,7 @@ impl Student {
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
+        let table = with_trend_of(table, weights)?;
         let parts = match compute {
             Compute::Cpu => Parts::Cpu(Box::new(PlainEncoder::new(weights, shape)?)),
             #[cfg(feature = "burn")]
@@ -248,6 +266,20 @@ impl Student {
     #[cfg(feature = "training")]
     pub fn set_base(&mut self, base: Adapter) {
         self.base = base;
+    }
+
+    /// Ships another trend ([`crate::shared`]): for those who sum up what many taught. On the processor only.
+    ///
+    /// # Errors
+    /// [`ModelError::Table`] where it does not fit, [`ModelError::State`] on another device; nothing is
+    /// changed then.
+    #[cfg(feature = "training")]
+    pub fn set_trend(&mut self, trend: Vec<f32>) -> Result<(), ModelError> {
+        if self.device().is_some() {
+            return Err(ModelError::State("a trend is set on the processor only".into()));
+        }
+        self.table = self.table.clone().with_trend(trend)?;
+        Ok(())
     }
 
     /// Number of shipped f32 parameters, the adapter included.

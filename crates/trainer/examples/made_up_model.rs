@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use onshelf_core::catalogue::{CatalogueBuilder, ItemAttributes};
 use onshelf_core::rank::CENTROIDS;
-use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape};
+use onshelf_core::version::{FineTuneConfig, Manifest, PLAIN_FORMAT, StudentShape};
 use onshelf_core::weights::Tensor;
 use onshelf_model::encoder;
 use onshelf_model::student::Adapter;
@@ -57,7 +57,7 @@ fn main() -> Result<()> {
         catalogue.push(&item.to_string(), ItemAttributes::default(), true)?;
     }
     let manifest = Manifest {
-        format: MANIFEST_FORMAT,
+        format: PLAIN_FORMAT,
         name: "made up".into(),
         created: 0,
         previous: None,

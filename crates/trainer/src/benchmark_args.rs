@@ -34,6 +34,9 @@ pub(crate) enum Protocol {
     /// Sessions of later periods are devices that contribute noised sums of what they learned: how much of
     /// what training on their clicks would gain, by shoppers and ε (`--from` names the student).
     Federated,
+    /// Some of a round's shoppers send what they like: ranking quality and exposure of a promoted item,
+    /// defended and not (`--from` names the student).
+    Poisoning,
     /// One teacher, students of several sizes: on a log with periods or on users' histories.
     StudentSize,
 }
@@ -76,18 +79,21 @@ pub(crate) struct BenchmarkArgs {
     /// Dropout on item vectors (0-1) [default: by protocol].
     #[arg(long)]
     dropout: Option<f32>,
-    /// `federated`: the student that later periods improve.
-    #[arg(long, required_if_eq("protocol", "federated"))]
+    /// `federated`, `poisoning`: the student that later periods improve.
+    #[arg(long, required_if_eq_any([("protocol", "federated"), ("protocol", "poisoning")]))]
     from: Option<PathBuf>,
     /// `federated`: shoppers of a round, comma-separated.
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 10_000])]
     shoppers: Vec<usize>,
-    /// `federated`: ε of a shopper's one participation (δ = 1e-6), comma-separated.
+    /// `federated`: ε of all of a shopper's participations (δ = 1e-6), comma-separated.
     #[arg(long, value_delimiter = ',', default_values_t = [4.0, 8.0])]
     epsilon: Vec<f64>,
     /// `federated`: only every so many sessions are tested.
     #[arg(long, default_value_t = 1)]
     stride: usize,
+    /// `federated`: most periods that are learned from (0: all).
+    #[arg(long, default_value_t = 0)]
+    periods: usize,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -117,7 +123,9 @@ impl BenchmarkArgs {
         };
         let mut train = TrainOptions::default();
         let histories = match self.protocol {
-            Protocol::DigineticaPeriods | Protocol::Rsc15 | Protocol::Federated => false,
+            Protocol::DigineticaPeriods | Protocol::Rsc15 | Protocol::Federated | Protocol::Poisoning => {
+                false
+            }
             Protocol::StudentSize => Dataset::info(&data)?.periods.len() < 2,
             _ => true,
         };
@@ -162,7 +170,7 @@ impl BenchmarkArgs {
                 let done = cold_start::run(&data, out, &train, &distil, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }
-            Protocol::Federated => {
+            Protocol::Federated | Protocol::Poisoning => {
                 let options = federated::FederatedOptions {
                     data,
                     student: self.from.clone().unwrap_or_default(),
@@ -170,8 +178,13 @@ impl BenchmarkArgs {
                     shoppers: self.shoppers.clone(),
                     epsilons: self.epsilon.clone(),
                     stride: self.stride,
+                    periods: self.periods,
                     seed: train.seed,
                 };
+                if self.protocol == Protocol::Poisoning {
+                    let done = federated::poisoning::run(&options, progress)?;
+                    return Ok((serde_json::to_value(&done)?, done.to_markdown()));
+                }
                 let done = federated::run(&options, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }

@@ -6,6 +6,7 @@
 //! OUT/blobs/<sha256>.safetensors  weights
 //! OUT/blobs/<sha256>.json         catalogue
 //! OUT/public-keys.json            the keys that browsers may trust, hex
+//! OUT/versions.log                every version that ever served, signed, each entry with the hash of the one before
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,8 +15,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, ItemAttributes};
-use onshelf_core::version::{FileEntry, MANIFEST_FORMAT, Manifest, Role, sha256_hex, signing_key, to_hex};
+use onshelf_core::version::log::{Event, VersionLog};
+use onshelf_core::version::{
+    FileEntry, MANIFEST_FORMAT, Manifest, PLAIN_FORMAT, Role, sha256_hex, signing_key, to_hex,
+};
 use onshelf_core::weights::Weights;
+use onshelf_model::student::TREND;
 
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
@@ -64,7 +69,7 @@ pub fn export(
     let catalogue = mark_untrained(&data.catalogue, &corpus.counts, &loaded.info.placed)?.to_json();
     let validation = &loaded.info.validation;
     let manifest = Manifest {
-        format: MANIFEST_FORMAT,
+        format: PLAIN_FORMAT,
         name: name.to_owned(),
         created,
         previous: None,
@@ -81,10 +86,10 @@ pub fn export(
     publish(manifest, &loaded.file, &catalogue, key_file, out)
 }
 
-/// SHA-256 (hex) of all tensors but the shared adapter's.
+/// SHA-256 (hex) of all tensors but what is shared: adapter and trend.
 fn frozen(weights: &[u8]) -> Result<String> {
     let mut weights = Weights::from_safetensors(weights)?;
-    weights.floats.retain(|name, _| !name.starts_with("adapter."));
+    weights.floats.retain(|name, _| !name.starts_with("adapter.") && name != TREND);
     Ok(sha256_hex(&weights.to_safetensors()?))
 }
 
@@ -105,6 +110,9 @@ pub fn publish(
     ];
     manifest.previous = previous(out);
     manifest.frozen = Some(frozen(weights)?);
+    // A reader that knows no trend would rank by half of the model: it has to refuse.
+    let trend = Weights::from_safetensors(weights)?.floats.contains_key(TREND);
+    manifest.format = if trend { MANIFEST_FORMAT } else { PLAIN_FORMAT };
     for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }
@@ -113,9 +121,36 @@ pub fn publish(
     write_atomic(&out.join(format!("manifests/{version}.json")), &envelope)?;
     let public_key = to_hex(key.verifying_key().as_bytes());
     write_json(&out.join("public-keys.json"), &[&public_key])?;
+    // Before it serves: a browser takes no version that the log does not name.
+    let model = Manifest::verify(&envelope, std::slice::from_ref(&public_key))?.digest;
+    append_version(out, Event::Published, &model, manifest.created, &key)?;
     // Last: a reader that sees the new version finds all its files.
     write_atomic(&out.join("latest.json"), &envelope)?;
     Ok(Exported { version, bytes: (weights.len() + catalogue.len()) as u64, public_key })
+}
+
+/// Name of the public log of versions.
+pub const VERSIONS_LOG: &str = "versions.log";
+
+/// Adds an entry to the public log of versions, which begins with what serves already.
+pub(crate) fn append_version(
+    out: &Path,
+    event: Event,
+    model: &str,
+    at: u64,
+    key: &ed25519_dalek::SigningKey,
+) -> Result<()> {
+    let path = out.join(VERSIONS_LOG);
+    let trusted = [to_hex(key.verifying_key().as_bytes())];
+    let mut bytes = if path.exists() { fs::read(&path).context(VERSIONS_LOG)? } else { Vec::new() };
+    let mut log = VersionLog::read(&bytes, &trusted).context(
+        "versions.log is not what this key wrote; publish into another folder, or with the key of this one",
+    )?;
+    if log.entries().last().is_some_and(|last| last.model == model) {
+        return Ok(());
+    }
+    bytes.extend(log.append(event, model, at, key)?);
+    write_atomic(&path, &bytes)
 }
 
 /// The version that `latest.json` names now, if there is one whose manifest is stored.
@@ -161,6 +196,11 @@ fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
         let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
         std::io::Write::write_all(&mut file, to_hex(&seed).as_bytes())?;
     }
+    read_key(path)
+}
+
+/// Reads the secret key (64 hex digits).
+pub(crate) fn read_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
     let text = fs::read_to_string(path).with_context(|| format!("reading the key {}", path.display()))?;
     signing_key(&text).with_context(|| format!("the key file {}", path.display()))
 }

@@ -4,6 +4,7 @@
 pub mod attributes;
 mod baselines;
 pub mod benchmark;
+pub mod collect;
 pub mod corpus;
 pub mod dataset;
 pub mod device;
@@ -20,5 +21,6 @@ pub mod simulate;
 mod spill;
 pub mod stop;
 pub mod student;
+pub mod sync;
 pub mod teacher;
 pub mod update;

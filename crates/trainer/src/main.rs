@@ -16,6 +16,7 @@ use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 use onshelf_trainer::{evaluate, export, inspect, memory, replay, stop, student, teacher};
 
 mod benchmark_args;
+mod collect_args;
 mod prepare_args;
 mod simulate_args;
 
@@ -56,6 +57,10 @@ enum Command {
     Export(ExportArgs),
     /// Say what is in a data set, teacher, student, model version or weights file.
     Inspect(InspectArgs),
+    /// Rounds of private sums: open one, finish it with its sum, go back to an earlier version.
+    Collect(collect_args::CollectArgs),
+    /// What was released of shoppers' contributions, and the ε spent on it, by lineage.
+    Ledger(collect_args::LedgerArgs),
     /// Make up a shop: products, shoppers and their clicks.
     Simulate(simulate_args::SimulateArgs),
 }
@@ -290,6 +295,10 @@ fn print(json: bool, value: &impl serde::Serialize, text: &str) -> Result<()> {
     Ok(())
 }
 
+fn say(cli: &Cli, (value, text): (serde_json::Value, String)) -> Result<()> {
+    print(cli.json, &value, &text)
+}
+
 fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
     device::choose(cli.device)?;
     match &cli.command {
@@ -304,10 +313,7 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
         Command::Update(args) => run_update(cli, args, progress),
         Command::Distill(args) => distill(cli, args, progress),
         Command::Evaluate(args) => run_evaluate(cli, args, progress),
-        Command::Benchmark(args) => {
-            let (report, text) = args.run(progress)?;
-            print(cli.json, &report, &text)
-        }
+        Command::Benchmark(args) => say(cli, args.run(progress)?),
         Command::Export(args) => {
             let created = created()?;
             let done = export::export(&args.data, &args.student, &args.key, &args.name, created, &args.out)?;
@@ -324,6 +330,8 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
             let about = inspect::inspect(&args.path, &args.key)?;
             print(cli.json, &about, &serde_json::to_string_pretty(&about)?)
         }
+        Command::Collect(args) => say(cli, args.run(created()?, progress)?),
+        Command::Ledger(args) => say(cli, args.run()?),
         Command::Simulate(args) => {
             let told = args.run(progress)?;
             print(cli.json, &serde_json::json!({ "simulated": told }), &told)

@@ -18,7 +18,7 @@ use onshelf_core::version::{FineTuneConfig, StudentShape, sha256_hex};
 use onshelf_core::weights::{Packing, Weights};
 use onshelf_model::Device;
 use onshelf_model::encoder::{Encoder, REPEAT, boost_repeats};
-use onshelf_model::student::Adapter;
+use onshelf_model::student::{Adapter, with_trend_of};
 use onshelf_model::training::{Batch, CodedItems, session_vectors};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -101,7 +101,7 @@ pub struct ReadyStudent {
 pub fn packing(name: &str) -> Packing {
     let (part, last) = (name.split('.').next(), name.rsplit('.').next());
     match (part, last) {
-        (Some("items"), Some("centroids")) => Packing::F16,
+        (Some("items"), Some("centroids" | "trend")) => Packing::F16,
         (Some("blocks"), Some("qkv" | "out" | "up" | "down")) => Packing::I8,
         (Some("read"), Some("query" | "key" | "mix")) => Packing::I8,
         _ => Packing::F32,
@@ -180,6 +180,7 @@ impl ReadyStudent {
         let centroids = weights.get("items.centroids", &[shape.subspaces, CENTROIDS, width])?.values.clone();
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
+        let table = with_trend_of(table, &weights)?;
         Ok(Self {
             encoder: Encoder::new(&weights, shape, &device, false)?,
             adapter: Adapter::read(&weights, shape.dim, shape.adapter_rank)?,

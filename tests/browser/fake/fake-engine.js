@@ -226,17 +226,18 @@ export function fakeEngine(kind) {
     }
 
     /** Eight shared parameters, each a tenth of the steps since the last contribution. */
-    sharedDelta() {
-      return this.#aloneNow(() => {
+    async contribution() {
+      return this.#alone(async () => {
         const { steps, contributed = 0 } = this.#state;
-        return new Float32Array(8).fill((steps - contributed) / 10);
+        return steps === contributed
+          ? undefined
+          : new Float32Array(8).fill((steps - contributed) / 10);
       });
     }
 
-    contribute(delta) {
+    contributed() {
       this.#aloneNow(() => {
-        const { contributed = 0 } = this.#state;
-        this.#state.contributed = contributed + Math.round(delta[0] * 10);
+        this.#state.contributed = this.#state.steps;
       });
     }
 

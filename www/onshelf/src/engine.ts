@@ -72,8 +72,10 @@ export interface Engine {
   exportState(): Uint8Array;
   importState(bytes: Uint8Array): void;
   exportReadable(): string;
-  sharedDelta(): Float32Array;
-  contribute(delta: Float32Array): void;
+  /** For a round of private sums; `undefined` where there is nothing new. Never posted to the page. */
+  contribution(round: number): Promise<Float32Array | undefined>;
+  /** A contribution was made of all that is known now. */
+  contributed(): void;
   save(): Promise<{ bytes: number }>;
   restore(): Promise<boolean>;
   erase(stored: boolean): Promise<void>;

@@ -431,7 +431,7 @@ export class Host {
   }
 
   #syncHost(config: LoadConfig): SyncHost {
-    const serve = <T>(work: (engine: Engine) => T) => this.#need().devices.serve(work);
+    const serve = <T>(work: (engine: Engine) => T | Promise<T>) => this.#need().devices.serve(work);
     return {
       config,
       forbids: () => {
@@ -440,10 +440,10 @@ export class Host {
         return this.#paused ? "paused" : null;
       },
       model: () => this.#need().facts.model_digest,
-      delta: () => this.#queue.own(() => serve((engine) => engine.sharedDelta())),
-      contributed: (delta) =>
+      contribution: (round) => this.#queue.own(() => serve((engine) => engine.contribution(round))),
+      contributed: () =>
         this.#queue.own(async () => {
-          await serve((engine) => engine.contribute(delta));
+          await serve((engine) => engine.contributed());
           this.#need().tabs.send(await this.#snapshot());
           this.#need().saver.touch();
         }),

@@ -9,9 +9,11 @@ export interface TaskFacts {
   task_id: string;
   /** The line of models whose budget a participation counts against. */
   lineage: string;
+  /** Number of the round within the lineage: says which part of the shared parameters it is about. */
+  round: number;
   /** SHA-256 (hex) of the one model version whose deltas it takes; the version's name are its first 16 digits. */
   model: string;
-  /** Parameters of a delta. */
+  /** Parameters of a contribution. */
   parameters: number;
   /** Rounds of one shopper that the promised epsilon covers. */
   participations: number;
@@ -35,7 +37,7 @@ export interface SyncTask {
   /** @throws `HPKE_MISMATCH` where the aggregator's list lacks the configuration that the task commits to */
   checkConfig(role: "leader" | "helper", list: Uint8Array): void;
   /** One report: clipped, rotated, rounded, shared and sealed; other bytes at every call. */
-  seal(delta: Float32Array, now_s: number): Uint8Array;
+  seal(contribution: Float32Array, now_s: number): Uint8Array;
   free(): void;
 }
 

@@ -30,10 +30,10 @@ export interface SyncHost {
   forbids(): SyncInspection["reason"];
   /** SHA-256 (hex) of the model version that serves. */
   model(): string;
-  /** What was learned since the last contribution, in turn. */
-  delta(): Promise<Float32Array>;
-  /** It was written down for sending: the next one begins there; in turn. */
-  contributed(delta: Float32Array): Promise<void>;
+  /** What to contribute to a round, in turn; `undefined` where nothing happened since the last time. */
+  contribution(round: number): Promise<Float32Array | undefined>;
+  /** It was written down for sending: the next one is of what comes later; in turn. */
+  contributed(): Promise<void>;
   /** `inspect().sync` says something new. */
   changed(): void;
   failed(error: unknown): void;
@@ -212,15 +212,15 @@ export class Sync {
     if (!allows(past)) {
       throw fail("BUDGET_EXHAUSTED", `${budgetOf(facts)} rounds of this model within a year`);
     }
-    const delta = await this.#host.delta();
-    if (delta.length !== facts.parameters) {
-      const text = `the task is about ${facts.parameters} parameters, the model shares ${delta.length}`;
+    const vector = await this.#host.contribution(facts.round);
+    if (vector === undefined) return { outcome: "nothing learned", ...nothing };
+    if (vector.length !== facts.parameters) {
+      const text = `the task is about ${facts.parameters} parameters, the model shares ${vector.length}`;
       throw fail("TASK_INVALID", text);
     }
-    if (delta.every((x) => x === 0)) return { outcome: "nothing learned", ...nothing };
     await checkConfigs(task, facts, signal);
     const now_ms = Date.now();
-    const report = task.seal(delta, Math.floor(now_ms / 1000));
+    const report = task.seal(vector, Math.floor(now_ms / 1000));
     signal.throwIfAborted();
     const send_at_ms = now_ms + Math.random() * this.#host.config.sync.max_delay_ms;
     const pending: Pending = {
@@ -236,7 +236,7 @@ export class Sync {
     if (!(await store.enter({ ...participation, outcome: "waiting" }, pending, allows))) {
       return { outcome: "already sent", ...nothing };
     }
-    await this.#host.contributed(delta);
+    await this.#host.contributed();
     return this.#send(store, pending, signal);
   }
 

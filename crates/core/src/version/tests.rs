@@ -12,7 +12,7 @@ fn public(n: u8) -> String {
 
 fn manifest() -> Manifest {
     Manifest {
-        format: MANIFEST_FORMAT,
+        format: PLAIN_FORMAT,
         name: "shop".into(),
         created: 1,
         previous: None,
@@ -75,10 +75,10 @@ fn any_changed_payload_byte_breaks_the_signature() {
 
 #[test]
 fn a_newer_format_says_so() {
-    let newer = Manifest { format: 2, ..manifest() };
+    let newer = Manifest { format: 3, ..manifest() };
     let (envelope, _) = newer.sign(&key(1)).unwrap();
     let error = Manifest::verify(&envelope, &[public(1)]).unwrap_err();
-    assert_eq!(error, VersionError::TooNew { what: "manifest", found: 2, known: 1 });
+    assert_eq!(error, VersionError::TooNew { what: "manifest", found: 3, known: 2 });
     assert!(error.to_string().contains("update onshelf"));
 }
 

@@ -112,12 +112,10 @@ impl Personal {
     /// To the best parameters there were, else to the shipped ones. They have to prove themselves anew.
     fn roll_back(&mut self, student: &Student) {
         let good = self.good.take();
-        let contributed = std::mem::take(&mut self.contributed);
         let rolled_back = self.guard.rolled_back.saturating_add(1);
         *self = Self {
             steps: self.steps,
             guard: Guard { rolled_back, ..Guard::default() },
-            contributed,
             ..Self::new(student, self.seed).leaning(self.affinity.len())
         };
         if let Some(good) = good {

@@ -37,6 +37,9 @@ struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ground: Option<Ground>,
     judged: usize,
+    /// [`Shopper::contributed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contributed_ms: Option<i64>,
     facts: Facts,
 }
 
@@ -98,6 +101,7 @@ impl Shopper {
             past: self.past.iter().map(|clicks| self.saved_clicks(clicks)).collect(),
             ground: self.ground(),
             judged: self.judged,
+            contributed_ms: self.contributed_ms,
             facts: self.personal.facts(),
         }
     }
@@ -170,6 +174,7 @@ impl Shopper {
         }
         self.judged = saved.judged.min(clicks.len());
         self.seen_ms = clicks.last().and_then(|c| c.at_ms);
+        self.contributed_ms = saved.contributed_ms;
         self.clicks = clicks;
         self.personal = personal;
         self.encoded = Encoded::default();

@@ -14,7 +14,7 @@ use crate::error::ModelError;
 pub(super) struct OnDevice {
     pub(super) device: Device,
     encoder: Encoder,
-    /// `[subspaces, 256, dim / subspaces]`
+    /// Those that score, `[subspaces, 256, dim / subspaces]`.
     centroids: Tensor<3>,
     /// `[256]`
     bias: Tensor<1>,
@@ -34,7 +34,7 @@ impl OnDevice {
         let codes = table.codes().iter().enumerate();
         let indices: Vec<i32> = codes.map(|(at, &c)| (at % row * CENTROIDS) as i32 + i32::from(c)).collect();
         let n = indices.len();
-        let centroids = TensorData::new(table.centroids().to_vec(), [m, CENTROIDS, width]);
+        let centroids = TensorData::new(table.scoring().to_vec(), [m, CENTROIDS, width]);
         Ok(Self {
             encoder: Encoder::new(weights, shape, device, false)?,
             centroids: Tensor::from_data(centroids, device),

@@ -1,19 +1,26 @@
-//! Federated rounds, simulated on a log with periods: every session of a period is a device that learns from
-//! its own clicks and contributes the change of the shared adapter; the sum of many makes the next adapter,
+//! Federated rounds, simulated on a log with periods: every session of a period is a device that contributes
+//! the direction in which its clicks would move the shared trend; the sums of many make the next version,
 //! which the next period tests.
 //!
-//! The arms differ in what the server sees: nothing (frozen), the exact sum, the sum with the noise of two
-//! aggregators, or all clicks (central). Devices, clip norm, server rate and the canary are the same code for
-//! all; choices are made on a tenth of the period's sessions, which contributes nothing.
+//! The arms differ in what the server sees: nothing (frozen), exact sums, sums with the noise of two
+//! aggregators, or all clicks (central). A report holds at most 4,096 values, so every device takes part in
+//! one round for each part of the trend, and its ε is for all of them. All rounds of a period start from
+//! one version. Choices are made on a tenth of the period's sessions, which contributes nothing: one half
+//! chooses, the other half is the canary.
 
 mod arm;
-mod rounds;
+mod central;
+mod period;
+mod plot;
+pub mod poisoning;
+mod reports;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use onshelf_core::metrics::Summary;
+use onshelf_core::part::Part;
 use onshelf_core::weights::Weights;
 use onshelf_model::student::{Compute, Student};
 use serde::Serialize;
@@ -23,10 +30,12 @@ use crate::dataset::Dataset;
 use crate::evaluate::mean;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
+use crate::student::LoadedStudent;
 use crate::{student, teacher};
 
 pub use arm::Arm;
-use rounds::Period;
+use arm::{Learner, Made};
+use period::Period;
 
 /// δ of every private arm.
 pub const DELTA: f64 = 1e-6;
@@ -42,10 +51,12 @@ pub struct FederatedOptions {
     pub out: PathBuf,
     /// Shoppers of a round.
     pub shoppers: Vec<usize>,
-    /// ε of a shopper's one participation.
+    /// ε of all of a shopper's participations.
     pub epsilons: Vec<f64>,
     /// Only every so many sessions are tested (1: all).
     pub stride: usize,
+    /// Most periods that are learned from (0: all there are).
+    pub periods: usize,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -59,10 +70,12 @@ pub struct Line {
     pub mean: Summary,
     /// By tested period.
     pub periods: Vec<(u32, Summary)>,
-    /// Rounds released, and of these refused by the canary.
+    /// Rounds released, and versions that the canary refused.
     pub rounds: [usize; 2],
-    /// Share of the gap in R@20 and MRR@20 between frozen and central that it closes.
-    pub closed: Option<[f64; 2]>,
+    /// Share of the gap in R@20 and MRR@20 that it closes, between frozen and the centrally trained trend.
+    pub of_trend: [Option<f64>; 2],
+    /// The same between frozen and the centrally trained whole student.
+    pub of_student: [Option<f64>; 2],
 }
 
 /// What came of it.
@@ -72,11 +85,17 @@ pub struct Federated {
     pub dataset: String,
     /// Seed of everything random.
     pub seed: u64,
-    /// Parameters of the shared adapter.
-    pub parameters: usize,
+    /// Only every so many sessions were tested.
+    pub stride: usize,
+    /// Newest period that the student was trained on.
+    pub trained_to: u32,
+    /// Values of the shared trend, and of the longest part of it.
+    pub parameters: [usize; 2],
+    /// Participations of a device: parts of the trend.
+    pub participations: usize,
     /// Sessions that contributed, by period.
     pub devices: Vec<(u32, usize)>,
-    /// The rows: frozen first, central last.
+    /// The rows: frozen first, the whole student last.
     pub lines: Vec<Line>,
 }
 
@@ -85,6 +104,57 @@ pub struct Federated {
 /// # Errors
 /// Where folders cannot be read or no period is left to learn and another to test; or on Ctrl-C.
 pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federated> {
+    let (loaded, cut) = cut(options, progress)?;
+    let weights = Weights::from_safetensors(&loaded.file)?;
+    let fresh = || Student::new(&weights, &loaded.info.student, &Compute::Cpu);
+    let parts = Part::all(&loaded.info.student)?;
+    let mut learners = Vec::new();
+    for arm in Arm::all(&options.shoppers, &options.epsilons) {
+        let (student, seed) = (fresh()?, options.seed);
+        learners.push(Learner { arm, student, loaded: &loaded, whole: None, rounds: [0, 0], seed });
+    }
+    let mut tested: Vec<Vec<(u32, Summary)>> = vec![Vec::new(); learners.len()];
+    for pair in cut.windows(2) {
+        // Period by period: before the first, all arms have the same version, and share its reports.
+        let mut made = Made::default();
+        for (learner, tested) in learners.iter_mut().zip(&mut tested) {
+            crate::stop::check()?;
+            learner.learn(&pair[0], &mut made, progress)?;
+            let found = learner.test(&pair[1])?;
+            progress.finish(&format!(
+                "{}, period {}: R@20 {:.2}, MRR@20 {:.2}",
+                learner.arm,
+                pair[1].period,
+                100.0 * found.recall_20,
+                100.0 * found.mrr_20
+            ));
+            tested.push((pair[1].period, found));
+        }
+    }
+    let done = Federated {
+        dataset: loaded.info.dataset.clone(),
+        seed: options.seed,
+        stride: options.stride.max(1),
+        trained_to: loaded.info.trained_to,
+        parameters: [
+            fresh()?.table().centroids().len(),
+            parts
+                .iter()
+                .filter_map(|p| p.range(&loaded.info.student).ok())
+                .map(|r| r.len())
+                .max()
+                .unwrap_or(0),
+        ],
+        participations: parts.len(),
+        devices: cut[..cut.len() - 1].iter().map(|p| (p.period, p.devices.len())).collect(),
+        lines: lines(&learners, tested),
+    };
+    save(&done, &options.out)?;
+    Ok(done)
+}
+
+/// The student, and the periods after those that it was trained on.
+fn cut(options: &FederatedOptions, progress: &dyn Progress) -> Result<(LoadedStudent, Vec<Period>)> {
     let data = Dataset::load(&options.data)?;
     let dataset = teacher::dataset_hash(&options.data)?;
     let loaded = student::load(&options.student)?;
@@ -95,65 +165,47 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
         options.data.display()
     );
     let last = loaded.info.trained_to;
-    let periods: Vec<u32> = data.periods().iter().map(|p| p.period).filter(|&p| p > last).collect();
+    let mut periods: Vec<u32> = data.periods().iter().map(|p| p.period).filter(|&p| p > last).collect();
     ensure!(
         periods.len() >= 2,
         "the student was trained to period {last}, and {} later ones are too few: one to learn, one to test",
         periods.len()
     );
-    let weights = Weights::from_safetensors(&loaded.file)?;
-    let fresh = || Student::new(&weights, &loaded.info.student, &Compute::Cpu);
-    let base = fresh()?;
+    if options.periods > 0 {
+        periods.truncate(options.periods + 1);
+    }
+    let base = Student::new(&Weights::from_safetensors(&loaded.file)?, &loaded.info.student, &Compute::Cpu)?;
     let corpus = Corpus::new(&data, &CorpusOptions { last_period: last, ..Default::default() })?;
-    let cut = |period: u32| Period::new(&base, &corpus, &data, period, options, progress);
-    let cut: Vec<Period> = periods.iter().map(|&p| cut(p)).collect::<Result<_>>()?;
-    let mut lines: Vec<Line> = Vec::new();
-    for arm in Arm::all(&options.shoppers, &options.epsilons) {
-        lines.push(line(arm, fresh()?, &cut, options.seed, progress)?);
-    }
-    let ends = lines.first().zip(lines.last()).context("no arm was run")?;
-    let [frozen, central] = [&ends.0.mean, &ends.1.mean].map(|s| [s.recall_20, s.mrr_20]);
-    for line in &mut lines {
-        let own = [line.mean.recall_20, line.mean.mrr_20];
-        let share = |at: usize| (own[at] - frozen[at]) / (central[at] - frozen[at]);
-        line.closed = (central[0] > frozen[0] && central[1] > frozen[1]).then(|| [share(0), share(1)]);
-    }
-    let devices = cut[..cut.len() - 1].iter().map(|p| (p.period, p.devices.len())).collect();
-    let parameters = base.base().down.len() + base.base().up.len();
-    let done = Federated { dataset, seed: options.seed, parameters, devices, lines };
-    save(&done, &options.out)?;
-    Ok(done)
+    let cut = |&period: &u32| Period::new(&base, &corpus, &data, period, options, progress);
+    let cut = periods.iter().map(cut).collect::<Result<_>>()?;
+    Ok((loaded, cut))
 }
 
-fn line(
-    arm: Arm,
-    mut student: Student,
-    periods: &[Period],
-    seed: u64,
-    progress: &dyn Progress,
-) -> Result<Line> {
-    let (mut rounds, mut tested) = ([0, 0], Vec::new());
-    progress.start(&arm.to_string(), Some(periods.len() as u64 - 1));
-    for pair in periods.windows(2) {
-        crate::stop::check()?;
-        let [released, refused] = arm.learn(&mut student, &pair[0], seed)?;
-        rounds = [rounds[0] + released, rounds[1] + refused];
-        tested.push((pair[1].period, pair[1].test(&student)?));
-        progress.advance(1);
-    }
-    let mean = mean(tested.iter().map(|t| &t.1));
-    progress.finish(&format!(
-        "{arm}: R@20 {:.2}, MRR@20 {:.2}, {} rounds, {} refused",
-        100.0 * mean.recall_20,
-        100.0 * mean.mrr_20,
-        rounds[0],
-        rounds[1]
-    ));
-    Ok(Line { arm, mean, periods: tested, rounds, closed: None })
+fn lines(learners: &[Learner<'_>], tested: Vec<Vec<(u32, Summary)>>) -> Vec<Line> {
+    let means: Vec<Summary> = tested.iter().map(|t| mean(t.iter().map(|t| &t.1))).collect();
+    let of = |arm: Arm| learners.iter().position(|l| l.arm == arm).map(|at| means[at]);
+    let share = |own: &Summary, whole: Option<Summary>| {
+        let (Some(frozen), Some(whole)) = (of(Arm::Frozen), whole) else { return [None, None] };
+        let values = |s: &Summary| [s.recall_20, s.mrr_20];
+        [0, 1].map(|at| {
+            let gap = values(&whole)[at] - values(&frozen)[at];
+            (gap > 0.0).then(|| (values(own)[at] - values(&frozen)[at]) / gap)
+        })
+    };
+    let line = |((learner, periods), mean): ((&Learner<'_>, Vec<(u32, Summary)>), &Summary)| Line {
+        arm: learner.arm,
+        mean: *mean,
+        periods,
+        rounds: learner.rounds,
+        of_trend: share(mean, of(Arm::CentralTrend)),
+        of_student: share(mean, of(Arm::CentralStudent)),
+    };
+    learners.iter().zip(tested).zip(&means).map(line).collect()
 }
 
 fn save(done: &Federated, out: &Path) -> Result<()> {
     write_json(&out.join("federated.json"), done)?;
+    write_atomic(&out.join("federated.svg"), plot::plot(done)?.as_bytes())?;
     write_atomic(&out.join("federated.md"), done.to_markdown().as_bytes())
 }
 
@@ -163,24 +215,32 @@ impl Federated {
     pub fn to_markdown(&self) -> String {
         let devices: Vec<String> = self.devices.iter().map(|(p, n)| format!("{n} in period {p}")).collect();
         let mut out = format!(
-            "Federated rounds: {} parameters, {} devices, delta {DELTA:.0e}, every device once; seed {}, data set {}.\n\n\
-             | what the server sees | R@20 | MRR@20 | share of the gap, R@20 | MRR@20 | rounds | refused |\n\
+            "Federated rounds after period {}: a trend of {} values in parts of at most {}, {} participations a \
+             device, delta {DELTA:.0e}; {} devices; every {} session tested; seed {}, data set {}.\n\n\
+             | what the server sees | R@20 | MRR@20 | of the gap to the central trend: R@20, MRR@20 | of the gap to the \
+             central student | rounds | versions refused |\n\
              | --- | --- | --- | --- | --- | --- | --- |\n",
-            self.parameters,
+            self.trained_to,
+            self.parameters[0],
+            self.parameters[1],
+            self.participations,
             devices.join(", "),
+            if self.stride == 1 { String::new() } else { format!("{}th", self.stride) },
             self.seed,
             &self.dataset[..12]
         );
+        let share = |s: Option<f64>| s.map_or("-".into(), |s| format!("{:.0} %", 100.0 * s));
         for line in &self.lines {
-            let share = |at: usize| line.closed.map_or("-".into(), |c| format!("{:.0} %", 100.0 * c[at]));
             let _ = writeln!(
                 out,
-                "| {} | {:.2} | {:.2} | {} | {} | {} | {} |",
+                "| {} | {:.2} | {:.2} | {}, {} | {}, {} | {} | {} |",
                 line.arm,
                 100.0 * line.mean.recall_20,
                 100.0 * line.mean.mrr_20,
-                share(0),
-                share(1),
+                share(line.of_trend[0]),
+                share(line.of_trend[1]),
+                share(line.of_student[0]),
+                share(line.of_student[1]),
                 line.rounds[0],
                 line.rounds[1]
             );

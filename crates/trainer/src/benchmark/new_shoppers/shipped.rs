@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use onshelf_core::catalogue::Catalogue;
-use onshelf_core::version::{FineTuneConfig, MANIFEST_FORMAT, Manifest, StudentShape, sha256_hex};
+use onshelf_core::version::{FineTuneConfig, Manifest, PLAIN_FORMAT, StudentShape, sha256_hex};
 use onshelf_core::weights::Weights;
 use onshelf_model::shopper::Shopper;
 use onshelf_model::student::Compute;
@@ -114,7 +114,7 @@ impl Shipped {
 
     pub(super) fn manifest(&self, config: &FineTuneConfig) -> Manifest {
         Manifest {
-            format: MANIFEST_FORMAT,
+            format: PLAIN_FORMAT,
             name: "benchmark".into(),
             created: 0,
             previous: None,

@@ -1,0 +1,132 @@
+//! What of a student is synced in one round.
+//!
+//! The shared parameters are the **trend**: a movement of every centroid that scores, `[subspaces, 256,
+//! width]`. It is dense: a centroid stands for hundreds of items, and the exact softmax gives each of them a
+//! gradient. A report holds at most 4,096 values, so a round syncs some neighbouring subspaces of it, and
+//! the next round the next ones: its *part*.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::privacy::encode::MAX_DIMENSION;
+use crate::rank::CENTROIDS;
+use crate::version::StudentShape;
+
+/// Why a part was refused.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PartError {
+    /// A centroid has so many dimensions that 256 of them do not fit a report.
+    #[error("part: centroids of {0} dimensions; a report of 4,096 values holds at most 16")]
+    Wide(usize),
+    /// The part lies outside of the student, or is empty, or longer than a report.
+    #[error("part: {0} is not a part of a student of {1} subspaces")]
+    Range(Part, usize),
+}
+
+/// Subspaces `first..first + count` of the trend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// The first subspace.
+    pub first: usize,
+    /// Number of subspaces.
+    pub count: usize,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} subspaces of the trend from the {}th on", self.count, self.first)
+    }
+}
+
+impl Part {
+    /// The parts that cover the trend, as few as reports allow, in order.
+    ///
+    /// # Errors
+    /// [`PartError::Wide`].
+    pub fn all(shape: &StudentShape) -> Result<Vec<Self>, PartError> {
+        let width = shape.dim / shape.subspaces.max(1);
+        let most = MAX_DIMENSION / (CENTROIDS * width.max(1));
+        if most == 0 {
+            return Err(PartError::Wide(width));
+        }
+        let firsts = (0..shape.subspaces).step_by(most);
+        Ok(firsts.map(|first| Self { first, count: most.min(shape.subspaces - first) }).collect())
+    }
+
+    /// The part that round `round` of a lineage syncs: one after the other, so that neither a server nor
+    /// a task has a choice.
+    ///
+    /// # Errors
+    /// [`PartError::Wide`].
+    pub fn of_round(shape: &StudentShape, round: u64) -> Result<Self, PartError> {
+        let all = Self::all(shape)?;
+        let turn = round % (all.len() as u64).max(1);
+        all.get(turn as usize).copied().ok_or(PartError::Wide(shape.dim))
+    }
+
+    /// Where the part lies in the flat trend; as many values has its report.
+    ///
+    /// # Errors
+    /// [`PartError::Range`].
+    pub fn range(&self, shape: &StudentShape) -> Result<Range<usize>, PartError> {
+        let bad = || PartError::Range(*self, shape.subspaces);
+        let book = CENTROIDS * (shape.dim / shape.subspaces.max(1));
+        let end = self.first.checked_add(self.count).filter(|end| *end <= shape.subspaces).ok_or_else(bad)?;
+        let range = self.first * book..end * book;
+        if (1..=MAX_DIMENSION).contains(&range.len()) { Ok(range) } else { Err(bad()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(dim: usize, subspaces: usize) -> StudentShape {
+        let (blocks, heads, hidden, max_len) = (1, 1, 8, 5);
+        StudentShape {
+            dim,
+            blocks,
+            heads,
+            hidden,
+            max_len,
+            subspaces,
+            adapter_rank: 1,
+            temperature: 0.1,
+            times: false,
+        }
+    }
+
+    #[test]
+    fn parts_cover_the_trend_once_and_fit_a_report() {
+        for (dim, subspaces, rounds) in
+            [(96, 12, 6), (96, 24, 6), (64, 8, 4), (32, 8, 2), (80, 20, 5), (16, 16, 1)]
+        {
+            let shape = shape(dim, subspaces);
+            let parts = Part::all(&shape).unwrap();
+            assert_eq!(parts.len(), rounds, "{dim} {subspaces}");
+            let mut end = 0;
+            for (round, part) in parts.iter().enumerate() {
+                let range = part.range(&shape).unwrap();
+                assert_eq!(range.start, end);
+                assert!(range.len() <= MAX_DIMENSION);
+                end = range.end;
+                assert_eq!(Part::of_round(&shape, (round + 3 * rounds) as u64), Ok(*part));
+            }
+            assert_eq!(end, subspaces * CENTROIDS * (dim / subspaces));
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        assert_eq!(Part::all(&shape(96, 4)), Err(PartError::Wide(24)));
+        let shape = shape(96, 12);
+        for (first, count) in [(0, 0), (0, 3), (11, 2), (usize::MAX, 1)] {
+            assert!(Part { first, count }.range(&shape).is_err(), "{first} {count}");
+        }
+    }
+}

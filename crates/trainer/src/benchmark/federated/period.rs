@@ -1,0 +1,125 @@
+//! A period as devices that learn, sessions that decide, and tests.
+
+use anyhow::{Result, ensure};
+use onshelf_core::metrics::Summary;
+use onshelf_core::slices::add_scaled;
+use onshelf_model::shared::{Scratch, add_wish};
+use onshelf_model::student::Student;
+use onshelf_model::training::TrainSet;
+use pollster::block_on;
+use rayon::prelude::*;
+
+use super::FederatedOptions;
+use crate::corpus::{Corpus, part_of};
+use crate::dataset::Dataset;
+use crate::progress::Progress;
+use crate::sync::canary::Click;
+use crate::sync::judge::{self, Read, read};
+
+/// Every so many sessions sits out of the rounds and decides: half of them choose, the other half judge.
+const DECIDING: usize = 10;
+/// Most sessions of either half.
+const JUDGED: usize = 600;
+
+/// See the module's head.
+pub(super) struct Period {
+    /// Its number.
+    pub(super) period: u32,
+    /// The sessions of the devices.
+    pub(super) set: TrainSet,
+    /// The same as the student reads them.
+    pub(super) devices: Vec<Read>,
+    deciding: [(TrainSet, Vec<Read>); 2],
+    tests: (TrainSet, Vec<Read>),
+    counts: Vec<u32>,
+}
+
+/// Sessions as they are and as the student reads them.
+fn both(student: &Student, set: TrainSet, progress: &dyn Progress) -> Result<(TrainSet, Vec<Read>)> {
+    let reads = read(student, &set, progress)?;
+    Ok((set, reads))
+}
+
+impl Period {
+    pub(super) fn new(
+        student: &Student,
+        corpus: &Corpus,
+        data: &Dataset,
+        period: u32,
+        options: &FederatedOptions,
+        progress: &dyn Progress,
+    ) -> Result<Self> {
+        let all = corpus.tests(data, data.sessions.in_period(period));
+        progress.start(&format!("read period {period}"), Some(all.log.len() as u64));
+        let place = |s: usize| s % DECIDING;
+        let stride = (all.log.len() / DECIDING / 2).div_ceil(JUDGED).max(1);
+        let half = |half: usize| {
+            let own =
+                move |s: usize| place(s) == DECIDING / 2 && s / DECIDING % (2 * stride) == half * stride;
+            both(student, part_of(&all, own), progress)
+        };
+        let deciding = [half(0)?, half(1)?];
+        ensure!(
+            deciding.iter().all(|d| !d.1.is_empty()),
+            "period {period} has too few sessions for some to decide"
+        );
+        let (set, devices) = both(student, part_of(&all, |s| place(s) != DECIDING / 2), progress)?;
+        let tested = options.stride.max(1);
+        let tests = both(student, part_of(&all, |s| s % tested == 0), progress)?;
+        progress.finish("");
+        Ok(Self { period, set, devices, deciding, tests, counts: corpus.counts.clone() })
+    }
+
+    /// The clicks of the half of the deciding sessions that chooses (0) or that judges (1).
+    pub(super) fn decide(&self, student: &Student, half: usize) -> Result<Vec<Click>> {
+        judge::clicks(student, &self.deciding[half].1, &self.counts)
+    }
+
+    /// The same for a student that reads sessions in its own way.
+    pub(super) fn decide_anew(&self, student: &Student, half: usize) -> Result<Vec<Click>> {
+        let reads = read(student, &self.deciding[half].0, &crate::progress::Silent)?;
+        judge::clicks(student, &reads, &self.counts)
+    }
+
+    /// How well the period is foretold.
+    pub(super) fn test(&self, student: &Student) -> Result<Summary> {
+        judge::summary(student, &self.tests.1)
+    }
+
+    /// The same for a student that reads sessions in its own way.
+    pub(super) fn test_anew(&self, student: &Student) -> Result<Summary> {
+        judge::summary(student, &read(student, &self.tests.0, &crate::progress::Silent)?)
+    }
+
+    /// The sessions that test.
+    pub(super) fn tests(&self) -> &[Read] {
+        &self.tests.1
+    }
+
+    /// Training clicks on each item.
+    pub(super) fn counts(&self) -> &[u32] {
+        &self.counts
+    }
+
+    /// What the sessions that choose would contribute: public, for the clip norm and the curvature.
+    pub(super) fn public(&self, student: &Student) -> Result<Vec<Vec<f32>>> {
+        self.deciding[0].1.par_iter().map(|r| whole_contribution(student, r)).collect()
+    }
+}
+
+/// What a device would contribute to all parts, one behind the other.
+pub(super) fn whole_contribution(student: &Student, read: &Read) -> Result<Vec<f32>> {
+    crate::stop::check()?;
+    let mut wish = vec![0.0; student.table().centroids().len()];
+    let (positions, _) =
+        block_on(add_wish(student, &read.vectors, &read.items, &mut Scratch::default(), &mut wish))?;
+    let scale = (positions.max(1) as f32).sqrt().recip();
+    let mut out = vec![0.0; wish.len()];
+    add_scaled(&mut out, scale, &wish);
+    Ok(out)
+}
+
+/// The L2 norm.
+pub(super) fn norm(values: &[f32]) -> f64 {
+    values.iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt()
+}

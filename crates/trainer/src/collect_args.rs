@@ -1,0 +1,213 @@
+//! Options of `onshelf collect` and `onshelf ledger`.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Args, Subcommand};
+use onshelf_core::protocol::hpke::Keypair;
+use onshelf_trainer::collect::{
+    self, Folders, FromCollection, FromFile, LEDGER, OpenOptions, Outcome, Places, Round, Stage, Sums,
+    ledger, publish, read_seed,
+};
+use onshelf_trainer::progress::Progress;
+use serde_json::{Value, json};
+
+#[derive(Args)]
+pub(crate) struct CollectArgs {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Open the next round of a lineage: sign its task and put it beside the models.
+    Open(OpenArgs),
+    /// Record the release, take the sum, judge what comes of it, and publish it or refuse it. Goes on where
+    /// an earlier run was interrupted.
+    Finish(FinishArgs),
+    /// Give the open round up. What the ledger says of it stays.
+    GiveUp(RoundArgs),
+    /// Let an earlier version serve again.
+    RollBack(RollBackArgs),
+}
+
+#[derive(Args)]
+struct RoundArgs {
+    /// Folder of the published model versions.
+    #[arg(long)]
+    models: PathBuf,
+    /// Folder of the ledger and the rounds.
+    #[arg(long)]
+    rounds: PathBuf,
+    /// Folder of a data set: the log that the shop has anyway. Its newest period decides.
+    #[arg(long)]
+    data: PathBuf,
+    /// File with the Ed25519 secret key that signed the versions.
+    #[arg(long)]
+    key: PathBuf,
+    /// The line of models that one privacy budget covers.
+    #[arg(long, default_value = "shop")]
+    lineage: String,
+}
+
+impl RoundArgs {
+    fn folders(&self) -> Folders {
+        Folders {
+            models: self.models.clone(),
+            rounds: self.rounds.clone(),
+            data: self.data.clone(),
+            key: self.key.clone(),
+        }
+    }
+}
+
+#[derive(Args)]
+struct OpenArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector`, `time_precision` and `duration`.
+    #[arg(long)]
+    places: PathBuf,
+    /// The lineage's budget: ε at δ = 1e-6 over a shopper's participations (at most 8).
+    #[arg(long, default_value_t = ledger::BUDGET)]
+    epsilon: f64,
+    /// Participations of a shopper that ε is for (at most 12).
+    #[arg(long, default_value_t = ledger::PARTICIPATIONS as u32)]
+    participations: u32,
+    /// Fewest reports that anything is released of (at least 1,000).
+    #[arg(long, default_value_t = 1_000)]
+    min_batch: u64,
+}
+
+#[derive(Args)]
+struct FinishArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// The sum as JSON (`reports`, `sum`), where it was collected elsewhere.
+    #[arg(long, required_unless_present = "collection", conflicts_with = "collection")]
+    sum: Option<PathBuf>,
+    /// The leader's answer to the collection job, `application/dap-collection`.
+    #[arg(long, requires = "collector_key")]
+    collection: Option<PathBuf>,
+    /// File with the seed of the collector's HPKE key, 64 hex digits.
+    #[arg(long)]
+    collector_key: Option<PathBuf>,
+    /// The number of the collector's HPKE configuration.
+    #[arg(long, default_value_t = 1)]
+    collector_key_id: u8,
+}
+
+#[derive(Args)]
+struct RollBackArgs {
+    /// Folder of the published model versions.
+    #[arg(long)]
+    models: PathBuf,
+    /// File with the Ed25519 secret key that signed them.
+    #[arg(long)]
+    key: PathBuf,
+    /// The version, 16 hex digits [default: the one before].
+    #[arg(long)]
+    to: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct LedgerArgs {
+    /// Folder of the ledger and the rounds.
+    #[arg(long)]
+    rounds: PathBuf,
+}
+
+impl CollectArgs {
+    pub(crate) fn run(&self, now: u64, progress: &dyn Progress) -> Result<(Value, String)> {
+        match &self.step {
+            Step::Open(args) => {
+                let text = std::fs::read(&args.places).with_context(|| args.places.display().to_string())?;
+                let places: Places =
+                    serde_json::from_slice(&text).with_context(|| args.places.display().to_string())?;
+                let mut rotation = [0; 32];
+                getrandom::fill(&mut rotation).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
+                let options = OpenOptions {
+                    lineage: args.round.lineage.clone(),
+                    epsilon: args.epsilon,
+                    participations: args.participations,
+                    min_batch: args.min_batch,
+                    rotation,
+                    now,
+                };
+                told(&collect::open(&args.round.folders(), &places, &options, progress)?)
+            }
+            Step::Finish(args) => {
+                let folders = args.round.folders();
+                let mut sums = args.sums()?;
+                let lineage = &args.round.lineage;
+                told(&collect::finish(&folders, lineage, &mut *sums, now, &|_| {}, progress)?)
+            }
+            Step::GiveUp(args) => told(&collect::give_up(&args.folders(), &args.lineage)?),
+            Step::RollBack(args) => {
+                let version = publish::roll_back(&args.models, &args.key, args.to.as_deref(), now)?;
+                Ok((json!({ "serving": version }), format!("version {version} serves again")))
+            }
+        }
+    }
+}
+
+impl FinishArgs {
+    fn sums(&self) -> Result<Box<dyn Sums>> {
+        let Some(path) = &self.collection else {
+            return Ok(Box::new(FromFile(self.sum.clone().context("name --sum or --collection")?)));
+        };
+        let seed = read_seed(self.collector_key.as_ref().context("name --collector-key")?)?;
+        let key = Keypair::derive(self.collector_key_id, &seed);
+        let body = std::fs::read(path).with_context(|| path.display().to_string())?;
+        ensure!(!body.is_empty(), "{} is empty: the sum is not there yet", path.display());
+        Ok(Box::new(FromCollection { body, key }))
+    }
+}
+
+/// A round in words.
+fn told(round: &Round) -> Result<(Value, String)> {
+    let mut text = format!("round {} of {} ({}): ", round.number, round.lineage, round.part);
+    match &round.stage {
+        Stage::Open => write!(text, "open, task {}", round.task)?,
+        Stage::Released { reports, .. } => write!(text, "the sum of {reports} reports is here")?,
+        Stage::Over(Outcome::GivenUp) => write!(text, "given up")?,
+        Stage::Over(Outcome::Published { version, verdict }) => {
+            write!(text, "published as {version}")?;
+            for d in &verdict.differences {
+                write!(
+                    text,
+                    "\n  {:?}: {:+.5} ± {:.5} in MRR@20 ({} sessions)",
+                    d.segment, d.gain, d.error, d.sessions
+                )?;
+            }
+        }
+        Stage::Over(Outcome::Refused { verdict }) => {
+            write!(text, "refused by the canary")?;
+            verdict.reasons.iter().try_for_each(|reason| write!(text, "\n  {reason}"))?;
+        }
+    }
+    // The sum itself is in the round's file.
+    let stage = match &round.stage {
+        Stage::Open => json!("open"),
+        Stage::Released { reports, .. } => json!({ "released": reports }),
+        Stage::Over(outcome) => serde_json::to_value(outcome)?,
+    };
+    let (number, lineage, task, part) = (round.number, &round.lineage, &round.task, round.part);
+    Ok((json!({ "round": number, "lineage": lineage, "task": task, "part": part, "stage": stage }), text))
+}
+
+impl LedgerArgs {
+    pub(crate) fn run(&self) -> Result<(Value, String)> {
+        let spent = ledger::spent(&self.rounds.join(LEDGER))?;
+        let mut text = format!(
+            "lineage: releases, ε at δ = {:.0e} of a shopper of {} rounds, of one of all\n",
+            ledger::DELTA,
+            ledger::PARTICIPATIONS
+        );
+        for s in &spent {
+            writeln!(text, "{}: {}, {:.3}, {:.3}", s.lineage, s.releases, s.epsilon, s.epsilon_of_all)?;
+        }
+        Ok((serde_json::to_value(&spent)?, text))
+    }
+}

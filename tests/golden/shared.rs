@@ -1,0 +1,124 @@
+//! What a device contributes, against finite differences of the loss over all items.
+
+use onshelf_core::part::Part;
+use onshelf_core::rank::CENTROIDS;
+use onshelf_core::weights::Tensor;
+use onshelf_model::Device;
+use onshelf_model::personal::loss_of;
+use onshelf_model::shared::{Scratch, add_wish, contribution};
+use onshelf_model::student::{Compute, SessionInput, Student, TREND};
+use pollster::block_on;
+
+use crate::shape::{Session, StudentFile};
+
+fn input(session: &Session) -> SessionInput {
+    SessionInput { items: session.items.clone(), kinds: session.kinds.clone(), gaps: session.gaps.clone() }
+}
+
+/// The student with a trend.
+fn student(file: &StudentFile, trend: &[f32], compute: &Compute) -> Student {
+    let mut weights = file.weights(&file.codes);
+    let shape = vec![file.shape.subspaces, CENTROIDS, file.shape.dim / file.shape.subspaces];
+    weights.floats.insert(TREND.into(), Tensor { shape, values: trend.to_vec() });
+    Student::new(&weights, &file.shape, compute).unwrap()
+}
+
+/// A trend that is not nothing, small beside the centroids.
+fn some_trend(n: usize) -> Vec<f32> {
+    (0..n).map(|at| 0.05 * (at as f32 * 1.7).sin()).collect()
+}
+
+/// The sum of a session's losses.
+fn loss(student: &Student, session: &Session) -> f64 {
+    let dim = student.shape().dim;
+    let vectors = block_on(student.encode(&input(session))).unwrap();
+    let (mut lut, mut scores) = (Vec::new(), Vec::new());
+    let losses = (1..session.items.len()).map(|at| {
+        let query = student.base().apply(&vectors[(at - 1) * dim..at * dim], None);
+        block_on(student.score(&query, &session.items[..at], &mut lut, &mut scores)).unwrap();
+        loss_of(&scores, session.items[at])
+    });
+    losses.sum()
+}
+
+fn wish(student: &Student, session: &Session) -> (Vec<f32>, usize, f64) {
+    let vectors = block_on(student.encode(&input(session))).unwrap();
+    let mut out = vec![0.0; student.table().centroids().len()];
+    let (positions, loss) =
+        block_on(add_wish(student, &vectors, &session.items, &mut Scratch::default(), &mut out)).unwrap();
+    (out, positions, loss)
+}
+
+#[test]
+fn a_wish_is_the_negative_gradient_of_the_exact_loss() {
+    let file = StudentFile::read();
+    let n = CENTROIDS * file.shape.dim;
+    let trend = some_trend(n);
+    let session = file.sessions.iter().max_by_key(|s| s.items.len()).unwrap();
+    for compute in [Compute::Cpu, Compute::Burn(Device::flex())] {
+        let own = student(&file, &trend, &compute);
+        let (wished, positions, told) = wish(&own, session);
+        assert_eq!(positions, session.items.len() - 1);
+        assert!((told - loss(&own, session)).abs() < 1e-3);
+        // The values that an item has, and some that none has.
+        let mut largest: Vec<usize> = (0..n).collect();
+        largest.sort_by(|a, b| wished[*b].abs().total_cmp(&wished[*a].abs()));
+        assert!(wished[largest[0]].abs() > 0.1);
+        for &at in largest[..12].iter().chain(&largest[n - 4..]) {
+            let moved = |by: f32| {
+                let mut there = trend.clone();
+                there[at] += by;
+                loss(&student(&file, &there, &compute), session)
+            };
+            let slope = (moved(0.01) - moved(-0.01)) / 0.02;
+            let found = f64::from(-wished[at]);
+            assert!((slope - found).abs() < 0.01 + 0.02 * found.abs(), "{at}: {slope} {found}");
+        }
+    }
+}
+
+#[test]
+fn a_trend_changes_scores_but_no_session_vector() {
+    let file = StudentFile::read();
+    let trend = some_trend(CENTROIDS * file.shape.dim);
+    let plain = Student::new(&file.weights(&file.codes), &file.shape, &Compute::Cpu).unwrap();
+    let [cpu, burn] = [Compute::Cpu, Compute::Burn(Device::flex())].map(|c| student(&file, &trend, &c));
+    for session in &file.sessions {
+        let vectors = block_on(plain.encode(&input(session))).unwrap();
+        assert_eq!(vectors, block_on(cpu.encode(&input(session))).unwrap());
+        let query = plain.base().apply(&vectors[vectors.len() - file.shape.dim..], None);
+        let scores = |student: &Student| {
+            let (mut lut, mut scores) = (Vec::new(), Vec::new());
+            block_on(student.score(&query, &session.items, &mut lut, &mut scores)).unwrap();
+            scores
+        };
+        let (moved, on_device) = (scores(&cpu), scores(&burn));
+        assert!(scores(&plain).iter().zip(&moved).any(|(a, b)| (a - b).abs() > 1e-3));
+        assert!(moved.iter().zip(&on_device).all(|(a, b)| (a - b).abs() < 1e-3));
+    }
+}
+
+#[test]
+fn a_contribution_is_its_part_of_the_wishes_by_the_root_of_the_positions() {
+    let file = StudentFile::read();
+    let own = student(&file, &some_trend(CENTROIDS * file.shape.dim), &Compute::Cpu);
+    let sessions: Vec<&Session> = file.sessions.iter().filter(|s| s.items.len() > 1).take(2).collect();
+    let vectors: Vec<Vec<f32>> = sessions.iter().map(|s| block_on(own.encode(&input(s))).unwrap()).collect();
+    let pairs: Vec<(&[f32], &[u32])> =
+        vectors.iter().zip(&sessions).map(|(v, s)| (&v[..], &s.items[..])).collect();
+    let mut all = Vec::new();
+    for part in Part::all(&file.shape).unwrap() {
+        all.extend(block_on(contribution(&own, &part, &pairs, &mut Scratch::default())).unwrap().unwrap());
+    }
+    let wishes: Vec<(Vec<f32>, usize, f64)> = sessions.iter().map(|s| wish(&own, s)).collect();
+    let root = (wishes.iter().map(|w| w.1).sum::<usize>() as f32).sqrt();
+    for (at, value) in all.iter().enumerate() {
+        let expected = wishes.iter().map(|w| w.0[at]).sum::<f32>() / root;
+        assert!((value - expected).abs() < 1e-4);
+    }
+    let nothing: [(&[f32], &[u32]); 1] = [(&vectors[0][..file.shape.dim], &sessions[0].items[..1])];
+    let part = Part::of_round(&file.shape, 0).unwrap();
+    assert_eq!(block_on(contribution(&own, &part, &nothing, &mut Scratch::default())).unwrap(), None);
+    let beyond = Part { first: file.shape.subspaces, count: 1 };
+    assert!(block_on(contribution(&own, &beyond, &pairs, &mut Scratch::default())).is_err());
+}

@@ -10,8 +10,15 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
-import { blob } from "./made.mjs";
-import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
+import {
+  engineWorker,
+  ITEMS,
+  KEYS as SHOP_KEYS,
+  loadReal,
+  MANIFEST,
+  MODEL,
+  REAL,
+} from "./real.mjs";
 import { KEY } from "./signing.mjs";
 import { aggregatorKey, KEYS, openReport, signedTask, skipOpening, task } from "./tasks.mjs";
 
@@ -21,22 +28,12 @@ const suite = browserSuite("chromium", { ...REAL, intercept: round.intercept });
 const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
 const digest = createHash("sha256").update(Buffer.from(envelope.payload, "base64")).digest("hex");
 
-/** The shipped shared parameters, `down` before `up`, and how many they are. */
-const shipped = ["adapter.down", "adapter.up"].flatMap((name) => tensor(blob("weights"), name));
-
-function tensor(weights, name) {
-  const length = Number(weights.readBigUInt64LE(0));
-  const about = JSON.parse(weights.subarray(8, 8 + length).toString("utf8"))[name];
-  const [from, to] = about.data_offsets.map((at) => 8 + length + at);
-  return Array.from({ length: (to - from) / 4 }, (_, at) => weights.readFloatLE(from + 4 * at));
-}
-
 const norm = (vector) => Math.hypot(...vector);
 const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list };
 
-/** Loads, learns from clicks and gives the difference to the shipped shared parameters. */
+/** Loads, learns from clicks and gives those of the session. */
 async function learn(page, items, path = "/round/task.json") {
-  const adapter = await page.run(
+  return page.run(
     async ({ model, keys, items, path }) => {
       const { Onshelf } = globalThis.onshelf;
       const options = { model, publicKeys: keys, device: "cpu", consent: "device+sync" };
@@ -46,23 +43,28 @@ async function learn(page, items, path = "/round/task.json") {
         await globalThis.shelf.track({ event: "view_item", item_id });
         await globalThis.shelf.fineTune({ steps: 4, budget_ms: 10_000 });
       }
-      const { adapter } = JSON.parse(await (await globalThis.shelf.exportPersonal()).text());
-      return adapter;
+      return JSON.parse(await (await globalThis.shelf.exportPersonal()).text()).state.clicks;
     },
     { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items, path },
   );
-  return [...adapter.down, ...adapter.up].map((x, at) => x - shipped[at]);
+}
+
+/** What the engine itself would contribute of these clicks, in a tab of its own. */
+async function expected(newPage, clicks, round) {
+  const call = await engineWorker(await newPage());
+  await loadReal(call, "cpu");
+  return call("contribution", { clicks, round });
 }
 
 const sync = (page) =>
   page.run(() => globalThis.shelf.sync().catch(({ code, message }) => ({ code, message })));
 
-suite.test("what was learned is what the aggregators add up", async ({ page, url }) => {
+suite.test("what was learned is what the aggregators add up", async ({ page, url, newPage }) => {
   page.expectProblem(/503/);
   round.reset({ ...lists, answer: () => 503 });
-  const delta = await learn(page, ITEMS.slice(0, 4));
-  assert.ok(norm(delta) > 0, "something was learned");
-  const about = { url, model: digest, dimension: shipped.length, clip: norm(delta) * 1.01 };
+  const wanted = await expected(newPage, await learn(page, ITEMS.slice(0, 4)), 1);
+  assert.ok(norm(wanted) > 0, "there is something to learn from");
+  const about = { url, model: digest, dimension: wanted.length, clip: norm(wanted) * 1.01 };
   const signed = signedTask(task(about));
   round.change({ task: signed });
   assert.equal((await sync(page)).outcome, "waiting", "the leader is down");
@@ -85,25 +87,27 @@ suite.test("what was learned is what the aggregators add up", async ({ page, url
   const opened = openReport(signed, bodies[0]);
   assert.equal(opened.task, report.task_id);
   assert.equal(opened.time % 3_600, 0, "its time is as coarse as the task says");
-  assert.equal(opened.delta.length, delta.length);
-  const error = norm(opened.delta.map((x, at) => x - delta[at]));
+  assert.equal(opened.delta.length, wanted.length);
+  const error = norm(opened.delta.map((x, at) => x - wanted[at]));
   // Rounding moves each rotated value by half a step in the mean square at most.
-  const bound = (opened.step / 2) * Math.sqrt(2 ** Math.ceil(Math.log2(delta.length))) * 1.2;
-  assert.ok(error < bound && error < norm(delta), `${error}, at most ${bound}`);
+  const bound = (opened.step / 2) * Math.sqrt(2 ** Math.ceil(Math.log2(wanted.length))) * 1.2;
+  assert.ok(error < bound && error < norm(wanted), `${error}, at most ${bound}`);
 });
 
 test("reports are opened natively", { skip: skipOpening }, () => undefined);
 
-suite.test("the next report begins where the last one ended", async ({ page, url }) => {
+suite.test("the next round takes its own part, of what is new", async ({ page, url, newPage }) => {
   round.reset(lists);
-  const first = await learn(page, ITEMS.slice(0, 3));
-  const clip = norm(first) * 4;
-  const about = { url, model: digest, dimension: shipped.length, clip, bits: 12 };
+  const first = await expected(newPage, await learn(page, ITEMS.slice(0, 3)), 1);
+  const about = { url, model: digest, dimension: first.length, clip: norm(first) * 8, bits: 12 };
   round.change({ task: signedTask(task(about)) });
   assert.equal((await sync(page)).outcome, "sent");
-  const second = await learn(page, ITEMS.slice(3, 6));
-  const next = signedTask(task(about, { round: 2 }));
+  // The parts of a model may differ in length, so the task is about as many as the engine says.
+  const dimension = (await expected(newPage, await learn(page, []), 2)).length;
+  const next = signedTask(task({ ...about, dimension }, { round: 2 }));
   round.change({ task: next });
+  assert.equal((await sync(page)).outcome, "nothing learned", "nobody clicked since");
+  const wanted = await expected(newPage, await learn(page, ITEMS.slice(3, 6)), 2);
   assert.equal((await sync(page)).outcome, "sent");
   assert.equal(round.state.uploads.length, 2);
   assert.equal((await sync(page)).outcome, "already sent");
@@ -111,15 +115,14 @@ suite.test("the next report begins where the last one ended", async ({ page, url
   assert.equal((await sync(page)).code, "BUDGET_EXHAUSTED", "the task's epsilon covers two");
   if (skipOpening !== false) return;
   const opened = openReport(next, round.state.uploads[1].body);
-  const wanted = second.map((x, at) => x - first[at]);
   const error = norm(opened.delta.map((x, at) => x - wanted[at]));
   assert.ok(error < norm(wanted) / 4, `${error} of ${norm(wanted)}`);
 });
 
-suite.test("a task that may not be trusted gets nothing", async ({ page, url }) => {
+suite.test("a task that may not be trusted gets nothing", async ({ page, url, newPage }) => {
   round.reset(lists);
-  await learn(page, ITEMS.slice(0, 2));
-  const about = { url, model: digest, dimension: shipped.length };
+  const { length } = await expected(newPage, await learn(page, ITEMS.slice(0, 2)), 1);
+  const about = { url, model: digest, dimension: length };
   const good = task(about);
   const changed = JSON.parse(signedTask(good));
   changed.payload = Buffer.from(JSON.stringify({ ...good, round: 9 })).toString("base64");
@@ -132,7 +135,7 @@ suite.test("a task that may not be trusted gets nothing", async ({ page, url }) 
     ["TASK_INVALID", "not an envelope"],
     ["TASK_INVALID", signedTask({ ...good, min_batch: 10 })],
     ["TASK_INVALID", signedTask({ ...good, policy: { ...good.policy, noise_multiplier: 0.5 } })],
-    ["TASK_INVALID", signedTask(task({ ...about, dimension: shipped.length - 1 }))],
+    ["TASK_INVALID", signedTask(task({ ...about, dimension: length - 1 }))],
     ["FORMAT_TOO_NEW", signedTask({ ...good, format: 2 })],
     ["TASK_OTHER_MODEL", signedTask(task({ ...about, model: "ab".repeat(32) }))],
     ["TASK_EXPIRED", signedTask({ ...good, start: good.start - year, expires: good.start })],
@@ -152,11 +155,11 @@ suite.test("a task that may not be trusted gets nothing", async ({ page, url }) 
   assert.equal((await sync(page)).outcome, "sent");
 });
 
-suite.test("a task under another task's name is refused", async ({ page, url }) => {
-  const about = { url, model: digest, dimension: shipped.length };
-  const good = signedTask(task(about));
-  round.reset({ ...lists, task: good });
-  await learn(page, ITEMS.slice(0, 2), `/round/tasks/${"A".repeat(43)}.json`);
+suite.test("a task under another task's name is refused", async ({ page, url, newPage }) => {
+  round.reset(lists);
+  const clicks = await learn(page, ITEMS.slice(0, 2), `/round/tasks/${"A".repeat(43)}.json`);
+  const { length } = await expected(newPage, clicks, 1);
+  round.change({ task: signedTask(task({ url, model: digest, dimension: length })) });
   const got = await sync(page);
   assert.equal(got.code, "TASK_MISMATCH", JSON.stringify(got));
   const id = /is ([\w-]{43})$/.exec(got.message)[1];

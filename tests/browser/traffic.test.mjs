@@ -76,9 +76,14 @@ async function visit(page, consent) {
 function prepare(url) {
   const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
   const payload = Buffer.from(envelope.payload, "base64");
-  const { dim, adapter_rank } = JSON.parse(payload.toString("utf8")).student;
+  const { dim, subspaces } = JSON.parse(payload.toString("utf8")).student;
   const model = createHash("sha256").update(payload).digest("hex");
-  const dimension = 2 * dim * adapter_rank;
+  // Round 1 is about the second part of the trend; see crates/core/src/part.rs.
+  const book = 256 * (dim / subspaces);
+  const most = Math.floor(4_096 / book);
+  const parts = Math.ceil(subspaces / most);
+  const first = (1 % parts) * most;
+  const dimension = Math.min(most, subspaces - first) * book;
   const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list };
   round.reset({ ...lists, task: signedTask(task({ url, model, dimension })) });
   seen.length = 0;

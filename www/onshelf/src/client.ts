@@ -105,6 +105,8 @@ export class Onshelf {
    * @throws OnshelfError `INVALID_REQUEST`
    */
   async track(event: ShelfEvent): Promise<TrackResult> {
+    // Global Privacy Control may have been switched on since, and says so to nobody.
+    this.#agreement.look();
     return this.#supervisor.call("track", [toEvent(event), Date.now()]);
   }
 
@@ -126,6 +128,7 @@ export class Onshelf {
    * @throws OnshelfError `INVALID_REQUEST`, `NOT_FINITE`, `ABORTED`
    */
   async fineTune(options: FineTuneOptions = {}): Promise<FineTuneReport> {
+    this.#agreement.look();
     return this.#supervisor.call("fineTune", [toLimits(options)], options.signal);
   }
 
@@ -239,6 +242,7 @@ export class Onshelf {
    *   `HPKE_MISMATCH`, `BUDGET_EXHAUSTED`, `UPLOAD_REFUSED`, `ABORTED`
    */
   async sync(options: { signal?: AbortSignal } = {}): Promise<SyncReport> {
+    this.#agreement.look();
     return this.#supervisor.call("sync", [], options.signal);
   }
 

@@ -96,6 +96,7 @@ export class Agreement {
     if (consent === "denied") return { consent, settled };
     for (const source of this.#sources) {
       const word = source.get();
+      if (word !== null && !isConsent(word)) return { consent: "denied", settled: false };
       if (word === "denied") return { consent: "denied", settled: true };
       if (word === null) settled = false;
       else if (!covers(word, consent)) consent = word;

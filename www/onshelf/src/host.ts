@@ -437,6 +437,7 @@ export class Host {
       forbids: () => {
         if (!this.#allowed.may("device+sync")) return "no consent";
         if (config.storage !== "indexeddb") return "no storage";
+        if (config.learning === false) return "learning is off";
         return this.#paused ? "paused" : null;
       },
       model: () => this.#need().facts.model_digest,

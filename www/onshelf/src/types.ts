@@ -285,7 +285,7 @@ export interface SyncInspection {
   /** `waiting`: a sealed report will be sent at `next_attempt_ms`. */
   state: "off" | "idle" | "waiting" | "uploading";
   /**
-   * Why it is off (`no consent`, `no storage`, `paused`), why nothing is on its way (`no task`,
+   * Why it is off (`no consent`, `no storage`, `learning is off`, `paused`), why nothing is on its way (`no task`,
    * `already sent`, `nothing learned`, `another tab`), or the code that the newest attempt failed with.
    */
   reason: string | null;

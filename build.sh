@@ -15,6 +15,8 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 # Budgets in bytes of brotli (quality 11): a module with the JavaScript that starts it.
 BUDGET_CPU=350000
 BUDGET_WEBGPU=1300000
+# The sync module is fetched beside another one: itself and its glue alone.
+BUDGET_SYNC=130000
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 note() { printf '   %s\n' "$*" >&2; }
@@ -26,7 +28,7 @@ help() {
 ./build.sh COMMAND
 
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
-  build     both WebAssembly modules, the npm package and the demo shop, into dist/
+  build     the three WebAssembly modules, the npm package and the demo shop, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
@@ -227,6 +229,7 @@ build_package() {
   local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
   "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
+  "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"
   npx --no-install tsc -p www/onshelf/tsconfig.types.json
   cp www/onshelf/package.json www/onshelf/README.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   mkdir -p "$DIST/shop"
@@ -239,6 +242,7 @@ build() {
   setup_build
   build_module cpu
   build_module webgpu
+  build_module sync
   build_package
 }
 
@@ -285,7 +289,7 @@ check() {
   own_parts "$CACHE/native-gpu" --release
   DOCS_RS=1 CARGO_TARGET_DIR=$CACHE/native-gpu cargo clippy --release --locked -p onshelf-trainer --features s3,wgpu,cuda -- -D warnings
   say "Clippy, wasm32 (blocking reads are banned there)"
-  for kind in cpu webgpu; do
+  for kind in cpu webgpu sync; do
     own_parts "$CACHE/wasm-$kind" --profile wasm --target $TARGET
     CLIPPY_CONF_DIR=$ROOT/tests/clippy-wasm CARGO_TARGET_DIR=$CACHE/wasm-$kind "${WASM_CARGO[@]}" clippy "${WASM_FLAGS[@]}" \
       --locked --profile wasm --target $TARGET --lib -p onshelf -p onshelf-model --no-default-features \
@@ -337,6 +341,7 @@ run_tests() {
   check
   build_module cpu
   build_module webgpu
+  build_module sync
   build_package
   size
   say "Rust tests"
@@ -346,6 +351,8 @@ run_tests() {
   [ -x "$CACHE/native/release/onshelf" ] && CLI_BUILT=yes
   say "browser tests"
   train_for_tests
+  native build --release --locked -p onshelf-core --features protocol --example open_report >&2
+  export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report
   node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
   count_node "$log"
   printf '\nonshelf: %d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"
@@ -458,8 +465,8 @@ bench_instructions() {
 
 size() {
   say "sizes"
-  [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_package; }
-  node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU"
+  [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_module sync; build_package; }
+  node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU" "$BUDGET_SYNC"
 }
 
 # Which crates a module's bytes come from; names are gone after wasm-opt, so before it.
@@ -482,6 +489,8 @@ bench() {
   say "ranking and learning in Chromium"
   train_for_tests
   node tests/bench/browser.mjs --model "$ONSHELF_TEST_MODEL/models" --replay "$ONSHELF_TEST_MODEL/replay.json" --gpu "$@"
+  say "from a delta to a sealed report"
+  node tests/bench/sync.mjs
   local real=$ROOT/build/diginetica
   [ ! -e "$real/replay.json" ] || node tests/bench/browser.mjs --model "$real/models" --replay "$real/replay.json" --gpu
   say "one more click, by the size of the catalogue"

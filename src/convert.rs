@@ -156,6 +156,7 @@ pub(crate) struct JsExplanation {
 #[derive(Serialize)]
 pub(crate) struct JsModel {
     pub(crate) model_version: String,
+    pub(crate) model_digest: String,
     pub(crate) items: usize,
     pub(crate) parameters: usize,
     pub(crate) personal_parameters: usize,
@@ -203,6 +204,25 @@ pub(crate) struct JsGuard {
 pub(crate) struct JsAdapter {
     pub(crate) name: String,
     pub(crate) fallback: bool,
+}
+
+/// A task of a private round.
+#[cfg(feature = "sync")]
+#[derive(Serialize)]
+pub(crate) struct JsTask<'a> {
+    pub(crate) task_id: String,
+    pub(crate) lineage: &'a str,
+    pub(crate) round: f64,
+    pub(crate) model: &'a str,
+    pub(crate) parameters: usize,
+    pub(crate) participations: u32,
+    pub(crate) epsilon: f64,
+    pub(crate) delta: f64,
+    pub(crate) min_batch: f64,
+    pub(crate) opens_s: f64,
+    pub(crate) expires_s: f64,
+    pub(crate) leader: &'a str,
+    pub(crate) helper: &'a str,
 }
 
 /// Bytes that were stored.

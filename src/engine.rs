@@ -25,6 +25,8 @@ pub struct Engine {
     compute: Compute,
     adapter: Option<JsAdapter>,
     shopper: Option<Shopper>,
+    /// SHA-256 (hex) of the signed manifest: what tasks of private rounds name a version by.
+    digest: String,
     shelves: u32,
 }
 
@@ -38,7 +40,7 @@ impl Engine {
     /// `DEVICE_UNAVAILABLE`.
     pub async fn create() -> Result<Engine, JsValue> {
         let (compute, adapter) = device::open().await?;
-        Ok(Engine { compute, adapter, shopper: None, shelves: 0 })
+        Ok(Engine { compute, adapter, shopper: None, digest: String::new(), shelves: 0 })
     }
 
     /// `"cpu"` or `"webgpu"`.
@@ -91,6 +93,7 @@ impl Engine {
         report("verify", 1, 1);
         let weights = Weights::from_safetensors(&contents[0]).map_err(Failure::from)?;
         let catalogue = Catalogue::from_json(&contents[1]).map_err(Failure::from)?;
+        let digest = verified.digest;
         let seed = js_sys::Math::random().to_bits();
         let shopper =
             Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.compute, seed)
@@ -98,8 +101,8 @@ impl Engine {
         #[cfg(feature = "webgpu")]
         shopper.student().warm().await.map_err(Failure::from)?;
         report("device", 1, 1);
-        let facts = facts(&shopper);
-        self.shopper = Some(shopper);
+        let facts = facts(&shopper, &digest);
+        (self.shopper, self.digest) = (Some(shopper), digest);
         Ok(to_js(&facts)?)
     }
 
@@ -209,6 +212,7 @@ impl Engine {
     /// # Errors
     /// `NOT_LOADED`, `DEVICE_LOST`.
     pub async fn inspect(&mut self) -> Answer {
+        let digest = self.digest.clone();
         let shopper = self.shopper()?;
         let learned = shopper.learned(LEARNED).await.map_err(Failure::from)?;
         let session = shopper
@@ -220,7 +224,7 @@ impl Engine {
             })
             .collect();
         Ok(to_js(&JsInspection {
-            model: facts(shopper),
+            model: facts(shopper, &digest),
             session,
             steps: shopper.personal().steps as f64,
             guard: JsGuard {
@@ -290,6 +294,26 @@ impl Engine {
         }
     }
 
+    /// What this device would contribute to round `round` of the model's lineage; `undefined` where there is
+    /// nothing new to learn from. Never shown to a page.
+    ///
+    /// # Errors
+    /// `NOT_LOADED`, `NOT_FINITE`, `DEVICE_LOST`, `STATE_CORRUPT`.
+    pub async fn contribution(&mut self, round: f64) -> Result<Option<Vec<f32>>, JsValue> {
+        let shopper = self.shopper()?;
+        let part = shopper.part_of(round as u64).map_err(Failure::from)?;
+        Ok(shopper.contribution(&part).await.map_err(Failure::from)?)
+    }
+
+    /// Notes that a contribution was made of all that is known now.
+    ///
+    /// # Errors
+    /// `NOT_LOADED`.
+    pub fn contributed(&mut self) -> Result<(), JsValue> {
+        self.shopper()?.contributed();
+        Ok(())
+    }
+
     /// Forgets the shopper, here and, with `stored`, in storage.
     ///
     /// # Errors
@@ -305,9 +329,10 @@ impl Engine {
     }
 }
 
-fn facts(shopper: &Shopper) -> JsModel {
+fn facts(shopper: &Shopper, digest: &str) -> JsModel {
     JsModel {
         model_version: shopper.version().to_owned(),
+        model_digest: digest.to_owned(),
         items: shopper.catalogue().len(),
         parameters: shopper.student().parameters(),
         personal_parameters: shopper.personal().parameters(),

@@ -29,6 +29,16 @@ pub(crate) enum Code {
     StateCorrupt,
     StateVersion,
     NotFinite,
+    #[cfg(feature = "sync")]
+    TaskInvalid,
+    #[cfg(feature = "sync")]
+    TaskMismatch,
+    #[cfg(feature = "sync")]
+    TaskExpired,
+    #[cfg(feature = "sync")]
+    HpkeMismatch,
+    #[cfg(feature = "sync")]
+    SyncUnavailable,
     Panic,
 }
 
@@ -54,6 +64,16 @@ impl Code {
             Self::StateCorrupt => "STATE_CORRUPT",
             Self::StateVersion => "STATE_VERSION",
             Self::NotFinite => "NOT_FINITE",
+            #[cfg(feature = "sync")]
+            Self::TaskInvalid => "TASK_INVALID",
+            #[cfg(feature = "sync")]
+            Self::TaskMismatch => "TASK_MISMATCH",
+            #[cfg(feature = "sync")]
+            Self::TaskExpired => "TASK_EXPIRED",
+            #[cfg(feature = "sync")]
+            Self::HpkeMismatch => "HPKE_MISMATCH",
+            #[cfg(feature = "sync")]
+            Self::SyncUnavailable => "SYNC_UNAVAILABLE",
             Self::Panic => "PANIC",
         }
     }

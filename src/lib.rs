@@ -2,16 +2,26 @@
 //!
 //! One class, [`engine::Engine`], runs in a dedicated worker and owns one device. It fetches and
 //! verifies a model version, keeps a [`Shopper`](onshelf_model::shopper::Shopper) and stores its
-//! state in IndexedDB. Everything that can be decided without a browser is decided in
+//! state in IndexedDB. Another, [`sync::SyncTask`], has a module of its own, which is fetched where a
+//! private round is open. Everything that can be decided without a browser is decided in
 //! `onshelf-core` and `onshelf-model`.
 #![cfg(target_arch = "wasm32")]
 
+// Each module of the package uses what it needs of these two.
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
 mod convert;
+#[cfg(feature = "engine")]
 mod device;
+#[cfg(feature = "engine")]
 mod engine;
+#[cfg_attr(not(feature = "engine"), allow(dead_code))]
 mod error;
+#[cfg(feature = "engine")]
 mod fetch;
+#[cfg(feature = "engine")]
 mod storage;
+#[cfg(feature = "sync")]
+mod sync;
 
 use wasm_bindgen::prelude::*;
 

@@ -247,3 +247,28 @@ fn the_personal_model_orders_the_best_items_and_no_others() {
     let even = |ids: &[String]| ids.iter().filter(|id| id[1..].parse::<u32>().unwrap() % 2 == 0).count();
     assert!(even(&own[..10]) > even(&base[..10]), "{own:?} {base:?}");
 }
+
+#[test]
+fn a_session_is_contributed_once_unless_it_goes_on() {
+    let mut s = learned();
+    let part = s.part_of(0).unwrap();
+    let first = block_on(s.contribution(&part)).unwrap().unwrap();
+    assert_eq!(first.len(), part.range(&shape()).unwrap().len());
+    assert!(first.iter().any(|x| *x != 0.0));
+    s.contributed();
+    assert_eq!(block_on(s.contribution(&part)), Ok(None));
+    // It is part of what is saved.
+    let mut other = shopper();
+    other.import_state(&s.export_state().unwrap()).unwrap();
+    assert_eq!(block_on(other.contribution(&part)), Ok(None));
+    view(&mut other, "i8", NOON + 9 * MINUTE);
+    let second = block_on(other.contribution(&part)).unwrap().unwrap();
+    assert_ne!(second, first);
+    // And forgotten with the shopper: who begins anew is not held to what another one gave.
+    other.contributed();
+    other.erase();
+    for (at, id) in ["i5", "i17"].into_iter().enumerate() {
+        view(&mut other, id, NOON - 60 * MINUTE + at as i64 * MINUTE);
+    }
+    assert!(block_on(other.contribution(&part)).unwrap().is_some());
+}

@@ -97,7 +97,11 @@ export async function buildWithFakes() {
   const folder = await mkdtemp(join(tmpdir(), "onshelf-test-"));
   const source = join(ROOT, "www/onshelf/src");
   await build({
-    entryPoints: { index: join(source, "index.ts"), "onshelf-worker": join(source, "worker.ts") },
+    entryPoints: {
+      index: join(source, "index.ts"),
+      "onshelf-worker": join(source, "worker.ts"),
+      privacy: join(source, "privacy.ts"),
+    },
     bundle: true,
     format: "esm",
     outdir: folder,

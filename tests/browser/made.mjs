@@ -1,20 +1,19 @@
 /** Model versions made here, with Node's own Ed25519 and SHA-256, from the one that `build.sh` trained. */
 
-import { createHash, generateKeyPairSync, sign } from "node:crypto";
+import { createHash } from "node:crypto";
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { MODEL } from "./real.mjs";
+import { KEY, seal } from "./signing.mjs";
+
+export { KEY };
 
 const TYPE = "application/vnd.onshelf.model-version+json";
 /** Where {@link publish} writes; to be mounted at `/made/`. */
 export const folder = mkdtempSync(join(tmpdir(), "onshelf-models-"));
 after(() => rmSync(folder, { recursive: true, force: true }));
-
-const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-/** The key that signs. */
-export const KEY = publicKey.export({ format: "der", type: "spki" }).subarray(-32).toString("hex");
 
 const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
 /** What `build.sh` published says of itself. */
@@ -23,20 +22,8 @@ export const manifest = JSON.parse(Buffer.from(envelope.payload, "base64").toStr
 export const blob = (role) =>
   readFileSync(join(MODEL, "models", manifest.files.find((f) => f.role === role).path));
 
-/** Signs a payload as DSSE says. */
-export function signed(payload, type = TYPE) {
-  const bytes = Buffer.from(JSON.stringify(payload));
-  const message = Buffer.concat([
-    Buffer.from(`DSSEv1 ${type.length} ${type} ${bytes.length} `),
-    bytes,
-  ]);
-  const sig = sign(null, message, privateKey).toString("base64");
-  return {
-    payloadType: type,
-    payload: bytes.toString("base64"),
-    signatures: [{ keyid: KEY, sig }],
-  };
-}
+/** Signs a manifest. */
+export const signed = (payload, type = TYPE) => seal(payload, type);
 
 /** Writes a model version with changed parts and gives its manifest's address. */
 export function publish(name, { change = (m) => m, weights, catalogue, seal = signed } = {}) {

@@ -75,6 +75,30 @@ suite.test(
   },
 );
 
+suite.test(
+  "Global Privacy Control: the shop ranks, says why it learns nothing, and keeps nothing",
+  async ({ page }) => {
+    await page.raw.addInitScript(() =>
+      Object.defineProperty(navigator, "globalPrivacyControl", { configurable: true, value: true }),
+    );
+    const raw = await openShop(page);
+    assert.ok((await shelf(raw, "shelf-for-you")).length >= 6);
+    await raw
+      .locator(`${id("shelf-popular")} ${id("product-card")} a`)
+      .first()
+      .click();
+    await raw.waitForSelector(id("add-to-basket"));
+    await raw.waitForTimeout(800);
+    const { consent, consent_limited_by, steps, storage } = await raw.evaluate(() =>
+      window.onshelfDemo.shelf.inspect(),
+    );
+    assert.deepEqual([consent, consent_limited_by, steps, storage], ["denied", "gpc", 0, "none"]);
+    await raw.waitForFunction((id) => document.querySelector(id)?.disabled === true, id("pause"));
+    const databases = await raw.evaluate(async () => (await indexedDB.databases()).length);
+    assert.equal(databases, 0);
+  },
+);
+
 suite.test("no task of the main thread lasts 50 ms while shopping", async ({ page }) => {
   const raw = await openShop(page);
   await raw.evaluate(() => {

@@ -65,6 +65,8 @@ pub struct Shopper {
     /// When the newest event came, left out or not: silence ends a session.
     seen_ms: Option<i64>,
     personal: Personal,
+    /// Time of the newest click that a contribution to a round was made of, Unix milliseconds.
+    contributed_ms: Option<i64>,
     /// Clicks of this session that the guard has compared.
     judged: usize,
     /// The clicks as the student read them last.
@@ -129,6 +131,7 @@ impl Shopper {
             past: Vec::new(),
             seen_ms: None,
             personal,
+            contributed_ms: None,
             judged: 0,
             encoded: Encoded::default(),
             seed,
@@ -467,6 +470,7 @@ impl Shopper {
         self.clicks.clear();
         self.past.clear();
         self.seen_ms = None;
+        self.contributed_ms = None;
         self.encoded = Encoded::default();
         self.judged = 0;
         self.gate = Gate::new(Rules::default());

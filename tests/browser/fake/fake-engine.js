@@ -226,6 +226,22 @@ export function fakeEngine(kind) {
       }));
     }
 
+    /** Eight shared parameters, each a tenth of the steps since the last contribution. */
+    async contribution() {
+      return this.#alone(async () => {
+        const { steps, contributed = 0 } = this.#state;
+        return steps === contributed
+          ? undefined
+          : new Float32Array(8).fill((steps - contributed) / 10);
+      });
+    }
+
+    contributed() {
+      this.#aloneNow(() => {
+        this.#state.contributed = this.#state.steps;
+      });
+    }
+
     exportState() {
       return this.#aloneNow(() => {
         if (this.#erased) this.#maybePanic("exportAfterErase");
@@ -268,10 +284,12 @@ export function fakeEngine(kind) {
       });
     }
 
-    async erase() {
+    async erase(inStorage) {
       return this.#alone(async () => {
-        this.#demandStorage();
-        await stored("readwrite", (store) => store.delete("personal"));
+        if (inStorage) {
+          this.#demandStorage();
+          await stored("readwrite", (store) => store.delete("personal"));
+        }
         this.#state = { session: [], steps: 0, weights: {} };
         this.#erased = true;
       });
@@ -284,6 +302,7 @@ export function fakeEngine(kind) {
     #facts() {
       return {
         model_version: this.#version,
+        model_digest: `${this.#version}, in full`,
         items: ITEMS,
         parameters: 4096,
         personal_parameters: 64,

@@ -123,6 +123,13 @@ const scripts = {
     return { ranks, learns };
   },
 
+  /** What a shopper with these clicks (`item_id`, `event`, `at_ms`) would contribute to a round. */
+  async contribution({ clicks, round }) {
+    engine.importState(pristine);
+    for (const { item_id, event, at_ms } of clicks) engine.track(view(item_id, event), at_ms);
+    return Array.from((await engine.contribution(round)) ?? []);
+  },
+
   /** Bytes of the module's memory, which never shrinks; and what is on the GPU, if `load` was told to watch. */
   async memory() {
     const gpu = [...alive.values()].reduce((sum, bytes) => sum + bytes, 0);

@@ -1,8 +1,10 @@
 /** The page's side: everything a shop calls. All work happens in a worker. */
 
+import { Agreement, isConsent, said, toSources, type Agreed, type Consent } from "./consent.js";
+import { usualSources } from "./consent-sources.js";
 import { OnshelfError } from "./errors.js";
 import { rememberPaused, rememberVerdict } from "./memory.js";
-import { demand, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
+import { demand, demandPage, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
 import type { Note } from "./protocol.js";
 import { aborted, Supervisor } from "./supervisor.js";
 import { watchSurroundings } from "./surroundings.js";
@@ -17,6 +19,7 @@ import type {
   RecommendRequest,
   Shelf,
   ShelfEvent,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";
@@ -36,6 +39,7 @@ import type {
  */
 export class Onshelf {
   readonly #supervisor: Supervisor;
+  readonly #agreement: Agreement;
   readonly #listeners = new Set<(what: Change) => void>();
   readonly #onProgress: LoadOptions["onProgress"];
   readonly #flush = () => this.#supervisor.flush();
@@ -46,8 +50,18 @@ export class Onshelf {
   #stopWatching: (() => void) | null = null;
 
   private constructor(options: LoadOptions) {
+    demandPage();
     this.#onProgress = options.onProgress;
-    this.#supervisor = new Supervisor(toConfig(options), (note) => this.#onNote(note));
+    const { consent } = options;
+    const sources = consent === undefined ? usualSources() : toSources(consent);
+    this.#agreement = new Agreement(sources, (agreed) => void this.#heard(agreed));
+    try {
+      const config = toConfig(options, this.#agreement.now);
+      this.#supervisor = new Supervisor(config, (note) => this.#onNote(note));
+    } catch (error) {
+      this.#agreement.close();
+      throw error;
+    }
   }
 
   /**
@@ -71,6 +85,7 @@ export class Onshelf {
       if (options.device === "webgpu") await shelf.#tryGpu();
       if (signal?.aborted) throw aborted(signal);
     } catch (error) {
+      shelf.#agreement.close();
       await shelf.#supervisor.dispose();
       throw signal?.aborted ? aborted(signal) : error;
     } finally {
@@ -90,6 +105,8 @@ export class Onshelf {
    * @throws OnshelfError `INVALID_REQUEST`
    */
   async track(event: ShelfEvent): Promise<TrackResult> {
+    // Global Privacy Control may have been switched on since, and says so to nobody.
+    this.#agreement.look();
     return this.#supervisor.call("track", [toEvent(event), Date.now()]);
   }
 
@@ -111,6 +128,7 @@ export class Onshelf {
    * @throws OnshelfError `INVALID_REQUEST`, `NOT_FINITE`, `ABORTED`
    */
   async fineTune(options: FineTuneOptions = {}): Promise<FineTuneReport> {
+    this.#agreement.look();
     return this.#supervisor.call("fineTune", [toLimits(options)], options.signal);
   }
 
@@ -127,7 +145,12 @@ export class Onshelf {
   /** Everything onshelf holds and does on this device. */
   async inspect(): Promise<Inspection> {
     const inspection = await this.#supervisor.call("inspect", []);
-    return { ...inspection, worker_restarts: this.#supervisor.restarts };
+    return {
+      ...inspection,
+      consent: this.consent,
+      consent_limited_by: this.#agreement.limitedBy,
+      worker_restarts: this.#supervisor.restarts,
+    };
   }
 
   /**
@@ -141,6 +164,31 @@ export class Onshelf {
   /** Learns again. */
   async resume(): Promise<void> {
     await this.#setPaused(false);
+  }
+
+  /** What the shopper agreed to now, all sources considered. */
+  get consent(): Consent {
+    return this.#agreement.now.consent;
+  }
+
+  /**
+   * Tells what the shopper agreed to; from now on the page decides, whatever `load` was given. Less than
+   * before stops a learning step or an upload that runs. `denied` erases what was learned and stored, here and
+   * in the shop's other tabs; `null` (nobody decided) stops as well, but erases nothing. With Global
+   * Privacy Control on everything counts as `denied`.
+   *
+   * Events of this page from before the agreement are part of the session that is kept from then on.
+   *
+   * @returns what holds now
+   * @throws OnshelfError `INVALID_REQUEST`; `STORAGE_UNAVAILABLE` where memory was emptied, but storage refused
+   */
+  async setConsent(consent: Consent | null): Promise<Consent> {
+    demand(
+      consent === null || isConsent(consent),
+      "consent must be denied, device, device+sync or null",
+    );
+    await this.#agree(this.#agreement.replace([said(consent)]));
+    return this.consent;
   }
 
   /** What was learned and the session, as JSON for the shopper. */
@@ -157,8 +205,9 @@ export class Onshelf {
    */
   async erase(): Promise<void> {
     await this.#supervisor.call("erase", []);
-    this.#supervisor.config.verdict = null;
-    if (this.#remembers) rememberVerdict(null);
+    const { config } = this.#supervisor;
+    config.verdict = null;
+    if (config.storage === "indexeddb") rememberVerdict(null);
   }
 
   /**
@@ -184,11 +233,25 @@ export class Onshelf {
     return this.#supervisor.call("update", []);
   }
 
+  /**
+   * Takes part in the private round that is open, if the shopper agreed to `device+sync` and their budget
+   * allows it. Happens by itself as well; call it to hear what became of it.
+   *
+   * @throws OnshelfError `CONSENT_NEEDED`, `SYNC_UNAVAILABLE`, `NETWORK`, `SIGNATURE_INVALID`, `UNTRUSTED_KEY`,
+   *   `FORMAT_TOO_NEW`, `TASK_INVALID`, `TASK_MISMATCH`, `TASK_OTHER_MODEL`, `TASK_EXPIRED`,
+   *   `HPKE_MISMATCH`, `BUDGET_EXHAUSTED`, `UPLOAD_REFUSED`, `ABORTED`
+   */
+  async sync(options: { signal?: AbortSignal } = {}): Promise<SyncReport> {
+    this.#agreement.look();
+    return this.#supervisor.call("sync", [], options.signal);
+  }
+
   /** Writes what is not yet written, frees the model and ends the worker. May be called twice. */
   async dispose(): Promise<void> {
     window.removeEventListener("pagehide", this.#flush);
     document.removeEventListener("visibilitychange", this.#flushHidden);
     this.#stopWatching?.();
+    this.#agreement.close();
     this.#listeners.clear();
     await this.#supervisor.dispose();
   }
@@ -210,13 +273,37 @@ export class Onshelf {
   }
 
   get #remembers(): boolean {
-    return this.#supervisor.config.storage === "indexeddb";
+    return this.#supervisor.config.storage === "indexeddb" && this.consent !== "denied";
+  }
+
+  /** One of the sources said something new. */
+  async #heard(agreed: Agreed): Promise<void> {
+    try {
+      await this.#agree(agreed);
+    } catch (error) {
+      // Nobody waits for it; a storage that refuses is the one thing worth telling.
+      if (!(error instanceof OnshelfError && error.code === "DISPOSED")) reportError(error);
+    }
+  }
+
+  async #agree(agreed: Agreed): Promise<void> {
+    const { config } = this.#supervisor;
+    const before = config.agreed;
+    if (agreed.consent === "denied" && agreed.settled) {
+      config.verdict = null;
+      if (config.storage === "indexeddb") rememberVerdict(null);
+    }
+    const done = this.#supervisor.agree(agreed);
+    if (before.consent !== agreed.consent) this.#tell("consent");
+    await done;
   }
 
   async #setPaused(paused: boolean): Promise<void> {
     await this.#supervisor.call(paused ? "pause" : "resume", []);
     this.#supervisor.config.paused = paused;
-    if (this.#remembers) rememberPaused(paused);
+    // Without consent nothing is kept; but a choice kept earlier may be taken back.
+    const { storage } = this.#supervisor.config;
+    if (storage === "indexeddb" && (!paused || this.#remembers)) rememberPaused(paused);
   }
 
   async #tryGpu(): Promise<void> {
@@ -245,6 +332,11 @@ export class Onshelf {
           config.paused = note.what === "paused";
         }
         this.#tell(note.what);
+        return;
+      case "lowered":
+        this.#agreement.lower(note.consent);
+        this.#supervisor.config.agreed = this.#agreement.now;
+        this.#tell("consent");
         return;
       case "restarted":
         this.#tell("restarted");

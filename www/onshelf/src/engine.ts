@@ -19,6 +19,8 @@ import { VERSION } from "./version.js";
 /** What `Engine.load` tells about the model. */
 export interface ModelFacts {
   model_version: string;
+  /** SHA-256 (hex) of the signed manifest; its first 16 digits are the version's name. */
+  model_digest: string;
   items: number;
   parameters: number;
   personal_parameters: number;
@@ -70,6 +72,10 @@ export interface Engine {
   exportState(): Uint8Array;
   importState(bytes: Uint8Array): void;
   exportReadable(): string;
+  /** For a round of private sums; `undefined` where there is nothing new. Never posted to the page. */
+  contribution(round: number): Promise<Float32Array | undefined>;
+  /** A contribution was made of all that is known now. */
+  contributed(): void;
   save(): Promise<{ bytes: number }>;
   restore(): Promise<boolean>;
   erase(stored: boolean): Promise<void>;

@@ -26,6 +26,17 @@ const REMEDIES = {
   PANIC: "Report the message: this is a fault in onshelf.",
   DISPOSED: "Load a new Onshelf: this one was disposed.",
   LEARNING_OFF: "Load with learning: true, if the shopper agreed to it.",
+  CONSENT_NEEDED: "Call setConsent once the shopper has agreed to it.",
+  SYNC_UNAVAILABLE:
+    "Allow site data for this origin: without a record of them there are no rounds.",
+  TASK_INVALID: "Open the round again with `onshelf collect`.",
+  TASK_MISMATCH: "Find out who changed the task: its id is not that of its contents.",
+  TASK_OTHER_MODEL:
+    "Open rounds for the published model version; this browser may have to update().",
+  TASK_EXPIRED: "None needed: the next round will do.",
+  HPKE_MISMATCH: "Find out why the aggregator's key is not the one that the task names.",
+  BUDGET_EXHAUSTED: "None needed: this shopper gave as much as they may within a year.",
+  UPLOAD_REFUSED: "Look for the reason at the leader; the message has its problem type.",
 } as const;
 
 /** The stable names of onshelf's failures; none is ever renamed. */

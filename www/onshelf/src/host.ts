@@ -3,11 +3,16 @@
  * keeps copies of the state where a crash cannot reach them, and writes it to storage.
  */
 
+import { Allowed } from "./allowed.js";
+import { AutoDevice } from "./auto.js";
+import type { Agreed } from "./consent.js";
 import { Devices, type DevicesHost } from "./devices.js";
-import { loadModel, openEngine, type ModelFacts } from "./engine.js";
+import { loadModel, openEngine, type Engine, type ModelFacts } from "./engine.js";
+import { erase } from "./erase.js";
 import { fail, isFatal, toWire } from "./errors.js";
 import { fineTune } from "./learn.js";
-import { Journal, replay } from "./journal.js";
+import { Journal } from "./journal.js";
+import type { Loaded } from "./loaded.js";
 import {
   ASIDE,
   READS,
@@ -22,31 +27,19 @@ import {
 } from "./protocol.js";
 import { Loop } from "./loop.js";
 import { Queue } from "./queue.js";
-import { restore } from "./restore.js";
-import { isStorageFailure, Saver } from "./saver.js";
+import { restore, takeUp } from "./restore.js";
+import { Saver } from "./saver.js";
+import { tabsHost } from "./siblings.js";
+import { Sync, type SyncHost } from "./sync.js";
 import { Tabs, type TabsHost } from "./tabs.js";
 import type { Change, DeviceKind, Progress } from "./types.js";
+import { update } from "./update.js";
 
 /** Posts to the page. */
 export type Post = (message: FromWorker, transfer?: Transferable[]) => void;
 
 /** A copy of the state follows at the latest after this many events. */
 const EVENTS_PER_SNAPSHOT = 256;
-
-/** The shopper must have left the shelf alone for this long before WebGPU is tried, in ms. */
-const IDLE_MS = 2_000;
-
-/** All that exists once a model is loaded. */
-interface Loaded {
-  config: LoadConfig;
-  facts: ModelFacts;
-  devices: Devices;
-  saver: Saver;
-  tabs: Tabs;
-  loop: Loop;
-  /** The state of a shopper about whom nothing is known. */
-  pristine: Uint8Array;
-}
 
 /** See the file's head. */
 export class Host {
@@ -60,8 +53,12 @@ export class Host {
   #through = 0;
   #stale = false;
   #running: number | null = null;
-  #autoTimer: ReturnType<typeof setTimeout> | null = null;
-  #autoDone = false;
+  readonly #allowed = new Allowed();
+  readonly #auto = new AutoDevice({
+    idle: () => this.#queue.idle,
+    verdict: (verdict) => this.#post({ note: "verdict", verdict }),
+    failed: (error) => this.#failed(error),
+  });
   #lastRank: number | null = null;
   #lastLearn: number | null = null;
 
@@ -78,8 +75,9 @@ export class Host {
     else if (ASIDE.has(message.method)) void this.#answer(message);
     else {
       // At once, so that a fine-tuning that runs stops after its step.
-      if (message.method === "pause") this.#paused = true;
-      if (message.method === "resume") this.#paused = false;
+      if (message.method === "pause") this.#setPaused(true);
+      if (message.method === "resume") this.#setPaused(false);
+      if (message.method === "setConsent") this.#mindConsent(message.args[0]);
       const run = () => this.#answer(message);
       this.#queue.push({ id: message.id, reads: READS.has(message.method), run });
     }
@@ -101,9 +99,30 @@ export class Host {
   }
 
   #mind(conditions: Conditions): void {
-    const { loop, tabs } = this.#loaded ?? {};
-    loop?.mind(conditions);
-    if (!conditions.hidden) tabs?.greet();
+    if (this.#loaded === null) return;
+    const { config, loop, tabs, sync } = this.#loaded;
+    config.conditions = conditions;
+    loop.mind(conditions);
+    if (conditions.hidden) return;
+    tabs.greet();
+    sync.wake();
+  }
+
+  #setPaused(paused: boolean): void {
+    this.#paused = paused;
+    if (paused) this.#loaded?.sync.stop();
+    else this.#loaded?.sync.wake();
+  }
+
+  /** At once: a step that runs is the last, and nothing is written or told to other tabs any more. */
+  #mindConsent(agreed: Agreed): void {
+    const less = this.#allowed.mind(agreed);
+    const { saver, tabs, loop, sync } = this.#loaded ?? {};
+    saver?.permit(this.#allowed.may("device"));
+    if (!this.#allowed.may("device")) loop?.clear();
+    if (!this.#allowed.may("device+sync")) sync?.stop();
+    if (!less || !agreed.settled || agreed.consent === "device+sync") return;
+    tabs?.tell(agreed.consent === "denied" ? "denied" : "device");
   }
 
   async #answer(call: Call): Promise<void> {
@@ -142,10 +161,14 @@ export class Host {
         return devices.serve((engine) => engine.exportReadable());
       case "erase":
         return this.#erase();
+      case "setConsent":
+        return this.#followConsent(call.args[0]);
       case "setDevice":
         return devices.set(...call.args);
       case "update":
         return this.#update();
+      case "sync":
+        return this.#need().sync.run();
       default:
         return undefined;
     }
@@ -161,13 +184,14 @@ export class Host {
         return;
       case "track":
         this.#journal.note(call.id, call.args);
+        this.#allowed.note(call.args);
         tabs.click(call.args);
         this.#through = call.id;
         this.#stale = true;
         saver.touch();
         if (this.#journal.length >= EVENTS_PER_SNAPSHOT) await this.#snapshot();
         if (!(result as Methods["track"]["result"]).accepted) return;
-        this.#considerGpu();
+        this.#auto.consider(this.#need());
         this.#considerLearning();
         return;
       case "fineTune": {
@@ -182,6 +206,11 @@ export class Host {
         tabs.tell("erased");
         this.#change("erased");
         return;
+      case "setConsent":
+        this.#through = call.id;
+        await this.#snapshot();
+        if (result === true) this.#change("erased");
+        return;
       case "pause":
       case "resume": {
         const what = call.method === "pause" ? "paused" : "resumed";
@@ -195,9 +224,11 @@ export class Host {
   }
 
   async #afterLearning({ steps, kept }: Methods["fineTune"]["result"]): Promise<void> {
-    if (steps === 0) return;
+    // What was withdrawn meanwhile is erased next.
+    if (steps === 0 || !this.#allowed.may("device")) return;
     this.#need().tabs.send(await this.#snapshot());
     this.#need().saver.touch();
+    this.#need().sync.wake();
     if (kept) this.#change("learned");
   }
 
@@ -215,6 +246,8 @@ export class Host {
       (error) => this.#failed(error),
     );
     this.#progress("restore", 0, 1);
+    this.#allowed.mind(config.agreed);
+    saver.permit(this.#allowed.may("device"));
     await restore(cpu, config, saver, pristine);
     this.#progress("restore", 1, 1);
     this.#paused ||= config.paused;
@@ -227,8 +260,12 @@ export class Host {
       config.conditions,
     );
     const tabs = new Tabs(config, this.#tabsHost());
-    this.#loaded = { config, facts, devices, saver, tabs, loop, pristine };
-    if ((await cpu.inspect()).session.length > 0) this.#considerGpu();
+    const sync = new Sync(this.#syncHost(config));
+    this.#loaded = { config, facts, devices, saver, tabs, loop, sync, pristine };
+    sync.wake();
+    // Another tab that was opened before the shopper decided would write it all again.
+    if (config.agreed.settled && !this.#allowed.may("device")) tabs.tell("denied");
+    if ((await cpu.inspect()).session.length > 0) this.#auto.consider(this.#loaded);
     return facts;
   }
 
@@ -245,35 +282,15 @@ export class Host {
     };
   }
 
-  /** Fetches beside the model that serves, and changes over between two commands. */
   async #update(): Promise<Methods["update"]["result"]> {
-    const { config, facts, devices } = this.#need();
-    const cpu = await openEngine("cpu", config.assets, 0);
-    let taken = false;
-    try {
-      const next = await loadModel(cpu, config);
-      const { model_version } = next;
-      if (model_version === facts.model_version) return { model_version, changed: false };
-      const pristine = cpu.exportState();
-      await this.#queue.own(async () => {
-        const loaded = this.#need();
-        if (loaded.devices !== devices) throw fail("ABORTED", "another update was faster");
-        cpu.importState(await devices.serve((engine) => engine.exportState()));
-        const { kind } = devices;
-        const renewed = new Devices(this.#devicesHost(config), cpu, next);
-        Object.assign(loaded, { facts: next, pristine, devices: renewed });
-        taken = true;
-        devices.free();
-        await this.#snapshot();
-        loaded.tabs.greet();
-        loaded.saver.touch();
-        this.#change("updated");
-        if (kind === "webgpu") void renewed.set(kind).catch(() => undefined);
-      });
-      return { model_version, changed: true };
-    } finally {
-      if (!taken) cpu.free();
-    }
+    const loaded = this.#need();
+    return update(loaded, this.#devicesHost(loaded.config), async () => {
+      await this.#snapshot();
+      loaded.tabs.greet();
+      loaded.saver.touch();
+      loaded.sync.wake();
+      this.#change("updated");
+    });
   }
 
   async #recommend(...args: Methods["recommend"]["args"]): Promise<Methods["recommend"]["result"]> {
@@ -286,7 +303,7 @@ export class Host {
 
   #considerLearning(): void {
     const { config, facts, loop } = this.#need();
-    if (config.learning !== "idle" || this.#paused) return;
+    if (config.learning !== "idle" || this.#paused || !this.#allowed.may("device")) return;
     loop.click(facts.steps_per_click);
   }
 
@@ -319,6 +336,7 @@ export class Host {
       fineTune(engine, wanted, {
         stop: () => {
           if (!config.learning) return "learning is off";
+          if (!this.#allowed.may("device")) return "no consent";
           if (this.#paused) return "paused";
           if (id === null) return loop.waits;
           return this.#aborted.has(id) ? "aborted" : null;
@@ -335,9 +353,13 @@ export class Host {
   }
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
-    const { config, devices, saver, loop } = this.#need();
-    // Steps a click are between engine and worker.
-    const { steps_per_click: _, ...facts } = await devices.serve((engine) => engine.inspect());
+    const { config, devices, saver, loop, sync } = this.#need();
+    // Steps a click and the model's hash are between engine and worker.
+    const {
+      steps_per_click: _,
+      model_digest: __,
+      ...facts
+    } = await devices.serve((engine) => engine.inspect());
     return {
       ...facts,
       device: devices.kind,
@@ -348,32 +370,31 @@ export class Host {
       last_rank_ms: this.#lastRank,
       last_learn_ms: this.#lastLearn,
       stored_bytes: saver.bytes,
-      storage: saver.status,
+      storage: this.#allowed.may("device") ? saver.status : "none",
+      sync: await sync.inspect(),
     };
   }
 
   async #erase(): Promise<undefined> {
-    const { devices, saver, loop, pristine } = this.#need();
-    loop.clear();
-    const wasStored = saver.status === "indexeddb";
-    saver.cancel();
-    let failure: unknown = null;
-    try {
-      await devices.serve((engine) => engine.erase(wasStored));
-      saver.erased();
-    } catch (error) {
-      if (!isStorageFailure(error)) throw error;
-      failure = error;
-    }
-    // Memory is emptied in any case, by the state that knows nobody.
-    if (failure !== null) await devices.serve((engine) => engine.importState(pristine));
-    devices.reset(pristine);
-    if (failure !== null) saver.failed();
-    if (failure !== null && wasStored) {
-      await this.#snapshot();
-      throw failure;
-    }
+    this.#allowed.takeEarly();
+    await erase(this.#need(), () => this.#snapshot());
     return undefined;
+  }
+
+  /** @returns whether what was known was erased */
+  async #followConsent(agreed: Agreed): Promise<boolean> {
+    if (agreed.consent === "denied") {
+      if (agreed.settled) await this.#erase();
+      return agreed.settled;
+    }
+    const { config, devices, saver, tabs, sync } = this.#need();
+    if (!this.#allowed.may("device+sync")) await sync.withdraw();
+    else sync.wake();
+    const early = this.#allowed.takeEarly();
+    await devices.serve((engine) => takeUp(engine, config, saver, early));
+    tabs.greet();
+    for (const event of early) tabs.click(event);
+    return false;
   }
 
   /** @returns the copy */
@@ -387,34 +408,48 @@ export class Host {
   }
 
   #tabsHost(): TabsHost {
+    return tabsHost({
+      need: () => this.#need(),
+      may: (what) => this.#allowed.may(what),
+      lower: (consent) => {
+        // Said already, so it is nothing to tell other tabs of.
+        this.#allowed.mind({ consent, settled: true });
+        this.#mindConsent({ consent, settled: true });
+        this.#post({ note: "lowered", consent });
+      },
+      setPaused: (paused) => this.#setPaused(paused),
+      tookIn: (event) => {
+        this.#journal.note(this.#through, event);
+        this.#stale = true;
+        this.#considerLearning();
+      },
+      erase: () => this.#erase(),
+      snapshot: () => this.#snapshot(),
+      change: (what) => this.#change(what),
+      inTurn: (work) => this.#inTurn(work),
+    });
+  }
+
+  #syncHost(config: LoadConfig): SyncHost {
+    const serve = <T>(work: (engine: Engine) => T | Promise<T>) => this.#need().devices.serve(work);
     return {
-      model_version: () => this.#need().facts.model_version,
-      decided: (what) => this.#fromOtherTab(what),
-      clicked: (event, applied) =>
-        this.#inTurn(async () => {
-          await this.#need().devices.serve((engine) => engine.track(...event));
-          applied();
-          this.#journal.note(this.#through, event);
-          this.#stale = true;
+      config,
+      forbids: () => {
+        if (!this.#allowed.may("device+sync")) return "no consent";
+        if (config.storage !== "indexeddb") return "no storage";
+        if (config.learning === false) return "learning is off";
+        return this.#paused ? "paused" : null;
+      },
+      model: () => this.#need().facts.model_digest,
+      contribution: (round) => this.#queue.own(() => serve((engine) => engine.contribution(round))),
+      contributed: () =>
+        this.#queue.own(async () => {
+          await serve((engine) => engine.contributed());
+          this.#need().tabs.send(await this.#snapshot());
           this.#need().saver.touch();
-          this.#considerLearning();
-          this.#change("session");
         }),
-      adopt: (state, lacking) =>
-        this.#inTurn(async () => {
-          const events = lacking();
-          await this.#need().devices.serve((engine) => replay(engine, state, events));
-          // What was owed here, the other tab has learned.
-          if (events.length === 0) this.#need().loop.clear();
-          await this.#snapshot();
-          // The tab that sent it may be gone before it wrote.
-          this.#need().saver.touch();
-          this.#change("session");
-        }),
-      share: (send) =>
-        this.#inTurn(async () =>
-          send(await this.#need().devices.serve((engine) => engine.exportState())),
-        ),
+      changed: () => this.#change("sync"),
+      failed: (error) => this.#failed(error),
     };
   }
 
@@ -422,47 +457,6 @@ export class Host {
     if (!this.#stale) return;
     this.#stale = false;
     this.#inTurn(() => this.#snapshot());
-  }
-
-  #considerGpu(): void {
-    const loaded = this.#loaded;
-    if (this.#autoDone || loaded?.config.device !== "auto") return;
-    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
-    this.#autoTimer = setTimeout(() => {
-      if (!this.#queue.idle) return this.#considerGpu();
-      this.#autoDone = true;
-      void this.#auto(loaded);
-    }, IDLE_MS);
-  }
-
-  async #auto({ config, facts, devices }: Loaded): Promise<void> {
-    const key = `${navigator.userAgent} ${facts.model_version}`;
-    const known = config.verdict?.key === key ? config.verdict.device : null;
-    try {
-      const device = await devices.auto(known);
-      if (device !== null) this.#post({ note: "verdict", verdict: { key, device } });
-    } catch (error) {
-      this.#failed(error);
-    }
-  }
-
-  #fromOtherTab(what: "erased" | "paused" | "resumed"): void {
-    const { saver, loop } = this.#need();
-    if (what !== "resumed") loop.clear();
-    if (what !== "erased") {
-      this.#paused = what === "paused";
-      this.#change(what);
-      return;
-    }
-    // Otherwise this tab's next write would bring back what the shopper deleted in the other.
-    this.#inTurn(async () => {
-      const { devices, pristine } = this.#need();
-      saver.erased();
-      await devices.serve((engine) => engine.importState(pristine));
-      devices.reset(pristine);
-      await this.#snapshot();
-      this.#change("erased");
-    });
   }
 
   /** The worker's own work, in turn; what it needs, it takes when its turn comes: an update may come before. */
@@ -486,11 +480,12 @@ export class Host {
 
   async #dispose(id: number): Promise<void> {
     this.#queue.dropCalls();
-    if (this.#autoTimer !== null) clearTimeout(this.#autoTimer);
+    this.#auto.stop();
     try {
       await this.#loaded?.saver.flush();
       this.#loaded?.tabs.close();
       this.#loaded?.loop.close();
+      this.#loaded?.sync.close();
       await this.#queue.own(() => this.#loaded?.devices.free());
     } finally {
       this.#post({ id, ok: true, result: undefined });

@@ -8,6 +8,8 @@
  */
 
 export { Onshelf } from "./client.js";
+export type { Consent, ConsentSource } from "./consent.js";
+export { consentMode, tcf, type ConsentModeOptions, type TcfOptions } from "./consent-sources.js";
 export { OnshelfError, type ErrorCode } from "./errors.js";
 export { VERSION } from "./version.js";
 export type {
@@ -26,6 +28,8 @@ export type {
   ShelfEvent,
   Strategy,
   ShelfItem,
+  SyncInspection,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";

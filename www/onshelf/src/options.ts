@@ -1,5 +1,6 @@
 /** Checks what the page passes in, and copies of it only what the worker should see. */
 
+import type { Agreed } from "./consent.js";
 import type { EngineRequest } from "./engine.js";
 import { fail } from "./errors.js";
 import { recallPaused, recallVerdict } from "./memory.js";
@@ -18,15 +19,19 @@ const MAX_STEPS = 64;
 
 const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "ewc", "replay", "distillation"];
 
+/** @throws OnshelfError `INVALID_REQUEST` where this is no page of a browser */
+export function demandPage(): void {
+  if (typeof Worker === "undefined" || typeof document === "undefined") {
+    throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
+  }
+}
+
 /**
  * The worker's configuration from the page's options.
  *
  * @throws OnshelfError `INVALID_REQUEST`
  */
-export function toConfig(options: LoadOptions): LoadConfig {
-  if (typeof Worker === "undefined" || typeof document === "undefined") {
-    throw fail("INVALID_REQUEST", "Onshelf.load runs in a page of a browser, not on a server");
-  }
+export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
   const { strategy = "shipped" } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
@@ -55,13 +60,28 @@ export function toConfig(options: LoadOptions): LoadConfig {
     storage,
     learning,
     strategy,
+    agreed,
+    sync: toSync(options),
     conditions: { hidden: document.visibilityState === "hidden", saving: false },
     paused: remembers && recallPaused(),
-    verdict: remembers ? recallVerdict() : null,
-    restore: remembers,
+    verdict: remembers && agreed.consent !== "denied" ? recallVerdict() : null,
+    restore: remembers && !(agreed.settled && agreed.consent === "denied"),
     snapshot: null,
     events: [],
   };
+}
+
+function toSync({ model, sync = {} }: LoadOptions): LoadConfig["sync"] {
+  const { task, max_delay_ms = 600_000 } = sync;
+  demand(max_delay_ms >= 0 && max_delay_ms <= 86_400_000, "max_delay_ms must be 0 to 86400000");
+  const manifest = toAddress(model, document.baseURI, "model");
+  // A fixed version lies in `manifests/`, one folder below what belongs to all of them.
+  const beside = new URL(
+    /\/manifests\/[^/]*$/.test(manifest) ? "../task.json" : "task.json",
+    manifest,
+  );
+  const address = task === undefined ? beside.href : toAddress(task, document.baseURI, "sync.task");
+  return { task: address, max_delay_ms, retry_ms: 2_000 };
 }
 
 /** Whether this is a {@link DeviceKind}. */

@@ -6,6 +6,7 @@
  * command that is sent again after a crash gets a new one.
  */
 
+import type { Agreed, Consent } from "./consent.js";
 import type { EngineRequest, ModelFacts } from "./engine.js";
 import type { WireError } from "./errors.js";
 import type { TimedEvent } from "./journal.js";
@@ -19,6 +20,7 @@ import type {
   Progress,
   Shelf,
   Strategy,
+  SyncReport,
   TrackResult,
   UpdateReport,
 } from "./types.js";
@@ -50,6 +52,9 @@ export interface LoadConfig {
   storage: NonNullable<LoadOptions["storage"]>;
   learning: boolean | "idle";
   strategy: Strategy;
+  agreed: Agreed;
+  /** Address of the task, longest delay of a report, and first pause after a failed upload. */
+  sync: { task: string; max_delay_ms: number; retry_ms: number };
   conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;
@@ -60,6 +65,9 @@ export interface LoadConfig {
   events: TimedEvent[];
 }
 
+/** What of an inspection only the page knows. */
+type PageOnly = "worker_restarts" | "consent" | "consent_limited_by";
+
 /** Arguments and result of each method. */
 export interface Methods {
   load: { args: [LoadConfig]; result: ModelFacts };
@@ -67,13 +75,16 @@ export interface Methods {
   recommend: { args: [EngineRequest, number]; result: Shelf };
   fineTune: { args: [{ steps: number | null; budget_ms: number }]; result: FineTuneReport };
   explain: { args: [string]; result: Explanation };
-  inspect: { args: []; result: Omit<Inspection, "worker_restarts"> };
+  inspect: { args: []; result: Omit<Inspection, PageOnly> };
   pause: { args: []; result: undefined };
   resume: { args: []; result: undefined };
   exportPersonal: { args: []; result: string };
   erase: { args: []; result: undefined };
+  /** The result tells whether what was known was erased. */
+  setConsent: { args: [Agreed]; result: boolean };
   setDevice: { args: [DeviceKind]; result: DeviceKind };
   update: { args: []; result: UpdateReport };
+  sync: { args: []; result: SyncReport };
   dispose: { args: []; result: undefined };
 }
 
@@ -104,6 +115,7 @@ export type Note =
   | { note: "progress"; progress: Progress }
   | { note: "snapshot"; bytes: Uint8Array; through: number }
   | { note: "change"; what: Change; device: DeviceKind }
+  | { note: "lowered"; consent: Consent }
   | { note: "verdict"; verdict: Verdict }
   | { note: "crashed"; message: string };
 
@@ -117,4 +129,4 @@ export type FromWorker = Reply | Note;
 export const READS: ReadonlySet<Method> = new Set<Method>(["recommend", "explain", "inspect"]);
 
 /** The methods that are not in turn: they wait for the network or a device, while commands go on. */
-export const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update"]);
+export const ASIDE: ReadonlySet<Method> = new Set<Method>(["setDevice", "update", "sync"]);

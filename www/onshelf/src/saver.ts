@@ -18,6 +18,7 @@ export class Saver {
   bytes = 0;
   #status: Inspection["storage"];
   #readOnly = false;
+  #permitted = true;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #write: () => Promise<{ bytes: number }>;
   readonly #onCrash: (error: unknown) => void;
@@ -53,9 +54,15 @@ export class Saver {
     this.#readOnly ||= readOnly;
   }
 
+  /** Whether the shopper agreed to have anything kept; if not, nothing is written, not even what is due. */
+  permit(permitted: boolean): void {
+    this.#permitted = permitted;
+    if (!permitted) this.cancel();
+  }
+
   /** The state changed. */
   touch(): void {
-    if (this.#status === "none" || this.#readOnly) return;
+    if (this.#status === "none" || this.#readOnly || !this.#permitted) return;
     this.#timer ??= setTimeout(() => void this.flush(), DEBOUNCE_MS);
   }
 

@@ -3,6 +3,7 @@
  * it to the same state and sends again what was not answered.
  */
 
+import type { Agreed } from "./consent.js";
 import { fail, fromWire, OnshelfError } from "./errors.js";
 import type { ModelFacts } from "./engine.js";
 import { Journal, type TimedEvent } from "./journal.js";
@@ -139,6 +140,22 @@ export class Supervisor {
     });
   }
 
+  /**
+   * Tells this worker, and those to come, what the shopper agreed to.
+   *
+   * @throws OnshelfError what `call` rejects with
+   */
+  async agree(agreed: Agreed): Promise<void> {
+    const config = this.#config;
+    config.agreed = agreed;
+    if (agreed.consent === "denied" && agreed.settled) {
+      // At once: a crash in between must not bring back what is to be forgotten.
+      config.restore = false;
+      this.#journal.clear();
+    }
+    await this.call("setConsent", [agreed]);
+  }
+
   /** Tells this worker, and those to come, how things stand around the page. */
   mind(conditions: Conditions): void {
     this.#config.conditions = conditions;
@@ -252,7 +269,8 @@ export class Supervisor {
     if (!message.ok) return pending.reject(fromWire(message.error));
     if (pending.method === "track") this.#journal.note(message.id, pending.args as TimedEvent);
     // Before the copy that follows: a crash in between must not bring back what is gone.
-    if (pending.method === "erase") this.#journal.clear();
+    const erased = pending.method === "setConsent" && message.result === true;
+    if (pending.method === "erase" || erased) this.#journal.clear();
     pending.resolve(message.result as never);
   }
 

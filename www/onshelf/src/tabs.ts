@@ -7,8 +7,8 @@
 import type { TimedEvent } from "./journal.js";
 import type { LoadConfig } from "./protocol.js";
 
-/** A shopper's decision that holds for every tab. */
-export type Decision = "erased" | "paused" | "resumed";
+/** A shopper's decision that holds for every tab; the last two are what they agree to now, no more. */
+export type Decision = "erased" | "paused" | "resumed" | "denied" | "device";
 
 /** How many clicks of each tab are in a state, by the tab's id. */
 type Seen = Record<string, number>;
@@ -34,6 +34,8 @@ type Message =
 export interface TabsHost {
   /** The model whose states fit here. */
   model_version(): string;
+  /** Whether nothing of this tab may reach others, nor theirs be taken in, but decisions. */
+  silent(): boolean;
   /** Another tab decided. */
   decided(what: Decision): void;
   /** Another tab was clicked in; `applied` is to be called in the job that takes the click in. */
@@ -79,7 +81,7 @@ export class Tabs {
 
   /** Tells the others of a click that was answered here. */
   click(event: TimedEvent): void {
-    if (this.#channel === null) return;
+    if (this.#channel === null || this.#host.silent()) return;
     const number = (this.#seen[this.#id] ?? 0) + 1;
     this.#note(this.#id, number, event);
     this.#post({ click: event, by: this.#id, number });
@@ -98,6 +100,7 @@ export class Tabs {
   }
 
   #post(message: Message): void {
+    if (this.#host.silent() && !("decision" in message)) return;
     this.#channel?.postMessage(message);
   }
 
@@ -113,6 +116,8 @@ export class Tabs {
     if ("decision" in message) {
       this.#mind(message.decision);
       this.#host.decided(message.decision);
+    } else if (this.#host.silent()) {
+      return;
     } else if ("click" in message) {
       const { click, by, number } = message;
       if (number <= Math.max(this.#heard[by] ?? 0, this.#seen[by] ?? 0)) return;
@@ -131,7 +136,7 @@ export class Tabs {
   }
 
   #mind(decision: Decision): void {
-    if (decision !== "erased") return;
+    if (decision !== "erased" && decision !== "denied") return;
     this.#erasures++;
     this.#recent = [];
   }

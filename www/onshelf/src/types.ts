@@ -3,6 +3,8 @@
  * existing analytics call can be passed on as it is. Every duration is in milliseconds.
  */
 
+import type { Consent, ConsentSource } from "./consent.js";
+
 /** Where the model runs: `cpu` is WebAssembly with SIMD, `webgpu` the graphics processor. */
 export type DeviceKind = "cpu" | "webgpu";
 
@@ -42,6 +44,25 @@ export interface LoadOptions {
    * - `false`: ranks for the session, but never learns.
    */
   learning?: boolean | "idle";
+  /**
+   * What the shopper agreed to, or who knows: {@link Consent}, `consentMode()`, `tcf()`, a source of the
+   * page's own, or several, of which the strictest holds. `null`: nobody has decided yet; as `denied`, but
+   * what earlier visits left stays.
+   *
+   * Left out: `device`, or less where the page's Consent Mode commands or its TCF consent manager say less.
+   * Never more than `denied` with Global Privacy Control on.
+   */
+  consent?: Consent | null | ConsentSource | readonly ConsentSource[];
+  /** Private rounds, where the shopper agreed to `device+sync`. */
+  sync?: {
+    /** Address of the signed task; relative addresses start at the page. Default: `task.json` beside the model. */
+    task?: string | URL;
+    /**
+     * A report is sent after a random time of up to so many milliseconds, on a later visit if need be, so
+     * that its moment tells nothing. Default ten minutes.
+     */
+    max_delay_ms?: number;
+  };
   /**
    * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
    * says; the others are one strategy alone, in what strength the version gives it. `replay` keeps up to
@@ -233,6 +254,15 @@ export interface Inspection {
   storage: "indexeddb" | "none" | "unavailable";
   /** Categories that this shopper's shelves lean to, beyond everybody's: share gained, 0 to 1, largest first. */
   learned: { category: string; weight: number }[];
+  /** What the shopper agreed to, all sources considered. */
+  consent: Consent;
+  /**
+   * Why it is not `device+sync`: `gpc` (Global Privacy Control), `page`, `default`, `consent-mode`, `tcf`,
+   * `another tab` or the name of the page's own source; `null` where it is.
+   */
+  consent_limited_by: string | null;
+  /** Private rounds: what this device took part in, and what is left. */
+  sync: SyncInspection;
   /** How often the worker was replaced after a crash. */
   worker_restarts: number;
 }
@@ -256,6 +286,43 @@ export interface Guard {
   rolled_back: number;
 }
 
+/** What a device did in private rounds. Never what it contributed. */
+export interface SyncInspection {
+  /** `waiting`: a sealed report will be sent at `next_attempt_ms`. */
+  state: "off" | "idle" | "waiting" | "uploading";
+  /**
+   * Why it is off (`no consent`, `no storage`, `learning is off`, `paused`), why nothing is on its way (`no task`,
+   * `already sent`, `nothing learned`, `another tab`), or the code that the newest attempt failed with.
+   */
+  reason: string | null;
+  /** Rounds taken part in within the past year, of the newest one's line of models. */
+  participations: number;
+  /** How many more there may be. */
+  budget_left: number;
+  /** The newest round. */
+  last_task: {
+    task_id: string;
+    model_version: string;
+    /** When its report was sealed, in milliseconds since 1970. */
+    at_ms: number;
+    outcome: "waiting" | "sent" | "refused" | "expired" | "withdrawn";
+  } | null;
+  /** When a report that waits is tried next, in milliseconds since 1970. */
+  next_attempt_ms: number | null;
+}
+
+/** What `Onshelf.sync` did. */
+export interface SyncReport {
+  /** `sent`: the leader has the report. `waiting`: sealed, and sent at `send_at_ms`. Otherwise nothing was done. */
+  outcome: "sent" | "waiting" | "no task" | "already sent" | "nothing learned" | "another tab";
+  /** The round, where one was found. */
+  task_id: string | null;
+  /** When it is tried next, in milliseconds since 1970. */
+  send_at_ms: number | null;
+  /** What the newest attempt to send failed with. */
+  why?: string;
+}
+
 /** What `Onshelf.update` did. */
 export interface UpdateReport {
   /** The version that serves now. */
@@ -266,4 +333,13 @@ export interface UpdateReport {
 
 /** What an `Onshelf.onChange` listener is told. `session`: another tab of the shop was clicked in, or learned. */
 export type Change =
-  "learned" | "session" | "updated" | "erased" | "device" | "restarted" | "paused" | "resumed";
+  | "learned"
+  | "session"
+  | "updated"
+  | "erased"
+  | "device"
+  | "restarted"
+  | "paused"
+  | "resumed"
+  | "consent"
+  | "sync";

@@ -8,7 +8,6 @@ import type {
   ShelfEvent,
 } from "../../onshelf/src/index.ts";
 import { t } from "./i18n.ts";
-import { readStored, writeStored } from "./storage.ts";
 
 export interface Trouble {
   readonly message: string;
@@ -34,10 +33,6 @@ export function describeTrouble(error: unknown, message: string): Trouble {
   if (error instanceof OnshelfError) return { message, code: error.code, remedy: error.remedy };
   const code = error instanceof Error && error.name !== "Error" ? error.name : "UNEXPECTED";
   return { message, code, remedy: t.unknownRemedy };
-}
-
-function asksForPrivacy(): boolean {
-  return "globalPrivacyControl" in navigator && navigator.globalPrivacyControl === true;
 }
 
 function wantedDevice(): "auto" | DeviceKind {
@@ -77,10 +72,8 @@ export class Engine {
     this.#watchers.add(listener);
   }
 
-  /** True when the browser asks for privacy and the shopper has not said otherwise here. */
-  get heldByPrivacySignal(): boolean {
-    return asksForPrivacy() && readStored("learning") === null;
-  }
+  /** True when the browser asks for privacy: then onshelf ranks, and neither learns nor keeps anything. */
+  heldByPrivacySignal = false;
 
   async load(): Promise<void> {
     const base = document.baseURI;
@@ -111,15 +104,20 @@ export class Engine {
   }
 
   async #begin(shelf: Onshelf): Promise<void> {
-    const { paused } = await shelf.inspect();
-    // Paused, not switched off: the shopper can still decide otherwise with one press.
-    if (!paused && this.heldByPrivacySignal) await shelf.pause();
-    this.paused = paused || this.heldByPrivacySignal;
+    const look = async (): Promise<void> => {
+      const { paused, consent_limited_by } = await shelf.inspect();
+      this.paused = paused;
+      this.heldByPrivacySignal = consent_limited_by === "gpc";
+      this.#tellWatchers();
+    };
+    await look();
     this.shelf = shelf;
     this.status = "ready";
     shelf.onChange((what) => {
       if (what === "paused") this.paused = true;
       if (what === "resumed") this.paused = false;
+      // It was disposed meanwhile: then there is nothing to look at.
+      if (what === "consent") look().catch(() => undefined);
       this.#tellWatchers();
       if (what !== "paused" && what !== "resumed") this.refresh();
     });
@@ -203,9 +201,7 @@ export class Engine {
     }
   }
 
-  /** Pressing the button is an explicit decision, so it is remembered and outranks the browser's signal. */
   async setPaused(paused: boolean): Promise<void> {
-    writeStored("learning", paused ? "off" : "on");
     await (paused ? this.shelf?.pause() : this.shelf?.resume());
     this.paused = paused;
     this.#tellWatchers();

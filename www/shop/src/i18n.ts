@@ -160,7 +160,7 @@ export const en = {
   cpu: "CPU",
   webgpu: "GPU",
   deviceNow: (name: string) => `Now running on the ${name}.`,
-  gpc: "Your browser asks sites not to use your data (Global Privacy Control). Learning stays off until you press Resume.",
+  gpc: "Your browser asks sites not to use your data (Global Privacy Control). Nothing is learned or kept here while it does.",
   none: "–",
   stages: {
     manifest: "reading the manifest",

@@ -199,12 +199,13 @@ export class Panel {
       status === "failed"
         ? t.panelFailed
         : status === "ready"
-          ? paused
+          ? paused || heldByPrivacySignal
             ? t.panelPaused
             : t.panelReady
           : this.#loadingText();
     if (this.#state.textContent !== text) this.#state.textContent = text;
-    this.#state.dataset["state"] = status === "ready" && paused ? "paused" : status;
+    const rests = status === "ready" && (paused || heldByPrivacySignal);
+    this.#state.dataset["state"] = rests ? "paused" : status;
     this.#progress.hidden = status !== "loading";
     if (progress !== null && progress.total > 0)
       this.#progress.value = progress.loaded / progress.total;
@@ -212,6 +213,7 @@ export class Panel {
     const unusable = status !== "ready";
     for (const button of [this.#pause, this.#export, this.#erase, ...this.#devices])
       button.disabled = unusable;
+    this.#pause.disabled ||= heldByPrivacySignal;
     this.#pause.textContent = paused ? t.resume : t.pause;
   }
 

@@ -12,7 +12,8 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
 use janus_messages::codec::{Decode, Encode};
 use janus_messages::{
-    HpkeAeadId, HpkeCiphertext, HpkeConfig, HpkeConfigId, HpkeKdfId, HpkeKemId, HpkePublicKey, Role,
+    HpkeAeadId, HpkeCiphertext, HpkeConfig, HpkeConfigId, HpkeConfigList, HpkeKdfId, HpkeKemId,
+    HpkePublicKey, Role,
 };
 use serde::{Deserialize, Serialize};
 
@@ -50,6 +51,14 @@ impl PublicConfig {
     #[must_use]
     pub fn id(&self) -> u8 {
         u8::from(*self.0.id())
+    }
+
+    /// Whether an aggregator's encoded `HpkeConfigList` has it, to the letter. Bytes that are no list have
+    /// nothing.
+    #[must_use]
+    pub fn is_listed(&self, list: &[u8]) -> bool {
+        let list = HpkeConfigList::get_decoded(list);
+        list.is_ok_and(|list| list.hpke_configs().contains(&self.0))
     }
 
     /// DAP's encoding.
@@ -235,3 +244,26 @@ impl TryRng for Source<'_, '_> {
 }
 
 impl TryCryptoRng for Source<'_, '_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_has_a_configuration_to_the_letter_or_not_at_all() {
+        let [mine, other] = [1, 2].map(|n| Keypair::derive(n, &[n; 32]).public().clone());
+        // The same key under another id is another configuration.
+        let renamed = Keypair::derive(3, &[1; 32]).public().clone();
+        let list = |of: &[&PublicConfig]| {
+            let configs = of.iter().map(|c| c.config().clone()).collect();
+            HpkeConfigList::new(configs).get_encoded().unwrap()
+        };
+        assert!(mine.is_listed(&list(&[&mine])));
+        assert!(mine.is_listed(&list(&[&other, &mine])));
+        assert!(!mine.is_listed(&list(&[&other, &renamed])));
+        let good = list(&[&mine]);
+        assert!(!mine.is_listed(&good[..good.len() - 1]));
+        assert!(!mine.is_listed(&[&good[..], &[0]].concat()));
+        assert!(!mine.is_listed(&[]));
+    }
+}

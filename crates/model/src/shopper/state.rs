@@ -37,6 +37,9 @@ struct Saved {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ground: Option<Ground>,
     judged: usize,
+    /// [`Shopper::contributed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contributed_ms: Option<i64>,
     facts: Facts,
 }
 
@@ -98,6 +101,7 @@ impl Shopper {
             past: self.past.iter().map(|clicks| self.saved_clicks(clicks)).collect(),
             ground: self.ground(),
             judged: self.judged,
+            contributed_ms: self.contributed_ms,
             facts: self.personal.facts(),
         }
     }
@@ -122,7 +126,8 @@ impl Shopper {
     /// As [`Self::export_state`].
     pub fn export_readable(&self) -> Result<String, ModelError> {
         let about = serde_json::json!({
-            "about": "Everything that onshelf keeps about you on this device. Nothing of it was uploaded.",
+            "about": "Everything that onshelf keeps about you on this device. None of it is ever uploaded as it stands here. \
+                      Where you agreed to take part in private rounds, only sums over many shoppers can be read.",
             "state": self.saved(),
             "leanings": self.traits.named(&self.personal.affinity),
             "taste": self.personal.taste,
@@ -169,6 +174,7 @@ impl Shopper {
         }
         self.judged = saved.judged.min(clicks.len());
         self.seen_ms = clicks.last().and_then(|c| c.at_ms);
+        self.contributed_ms = saved.contributed_ms;
         self.clicks = clicks;
         self.personal = personal;
         self.encoded = Encoded::default();

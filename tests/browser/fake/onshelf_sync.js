@@ -1,0 +1,45 @@
+/**
+ * A stand-in for the sync module: a task is JSON with `facts`, the configurations it commits to as text, and
+ * `error`, a code that its check fails with. A report is JSON, too.
+ */
+
+const decode = (bytes) => new TextDecoder().decode(bytes);
+
+const coded = (code) => Object.assign(new Error(`fake ${code}`), { code });
+
+export default async function start({ module_or_path }) {
+  // As the real one: a module that is not there cannot be started.
+  const response = await fetch(module_or_path);
+  if (!response.ok) throw new Error(`status ${response.status}`);
+}
+
+export class SyncTask {
+  #task;
+
+  static verify(envelope, publicKeys) {
+    const task = JSON.parse(decode(envelope));
+    if (publicKeys.length === 0) throw coded("UNTRUSTED_KEY");
+    if (task.error !== undefined) throw coded(task.error);
+    const verified = new SyncTask();
+    verified.#task = task;
+    return verified;
+  }
+
+  facts() {
+    return this.#task.facts;
+  }
+
+  checkConfig(role, list) {
+    if (decode(list) !== this.#task[role]) throw coded("HPKE_MISMATCH");
+  }
+
+  seal(delta, now_s) {
+    const nonce = crypto.randomUUID();
+    const text = JSON.stringify({ nonce, delta: [...delta], now_s });
+    return new TextEncoder().encode(text);
+  }
+
+  free() {
+    this.#task = null;
+  }
+}

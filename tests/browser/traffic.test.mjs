@@ -1,0 +1,134 @@
+/**
+ * What leaves the page with the real modules: everything that the browser asks for, service workers included,
+ * is recorded by the browser and again by the only server that its policy lets it reach.
+ */
+
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { aggregators } from "./aggregators.mjs";
+import { browserSuite } from "./harness.mjs";
+import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
+import { KEY } from "./signing.mjs";
+import { KEYS, signedTask, task } from "./tasks.mjs";
+
+const round = aggregators();
+const seen = [];
+
+const suite = browserSuite("chromium", {
+  ...REAL,
+  intercept(request, response) {
+    const { method, url, headers } = request;
+    const bytes = Number(headers["content-length"] ?? 0);
+    seen.push({ method, url, bytes, cookie: headers.cookie !== undefined });
+    return round.intercept(request, response);
+  },
+});
+
+/** Every file of the package and the model, the page itself, and nothing else. */
+const ASSET =
+  /^\/(blank\.html|test-page\.js|favicon\.ico|onshelf\/(index|onshelf-worker|onshelf_cpu|onshelf_webgpu)\.js(\?v=[\d.]+(&instance=\d+)?)?|onshelf\/onshelf_(cpu|webgpu)_bg\.wasm\?v=[\d.]+|models\/latest\.json|models\/blobs\/[0-9a-f]{64}\.[a-z]+)$/;
+
+/** A visit with everything that a shopper can cause; gives what the browser itself saw asked for. */
+async function visit(page, consent) {
+  const asked = [];
+  const context = page.raw.context();
+  context.on("request", (request) => asked.push([request.method(), request.url()]));
+  const channels = [];
+  page.raw.on("websocket", (socket) => channels.push(socket.url()));
+  await page.open("/blank.html");
+  const left = await page.run(
+    async ({ model, keys, items, consent }) => {
+      const { Onshelf } = globalThis.onshelf;
+      const options = { model, publicKeys: keys, device: "cpu", learning: "idle", consent };
+      const sync = { task: "/round/task.json", max_delay_ms: 0 };
+      const shelf = await Onshelf.load({ ...options, sync });
+      for (const item_id of items) {
+        await shelf.track({ event: "view_item", item_id, shelf_id: "a", dwell_ms: 2_000 });
+        await shelf.recommend({ slot: "home" });
+        await shelf.explain(item_id).catch(() => undefined);
+        await shelf.fineTune({ steps: 2 });
+      }
+      await shelf.track({ event: "purchase", item_id: items[0] });
+      await shelf.track({ event: "search", search_term: "a private matter" });
+      await shelf.exportPersonal();
+      await shelf.update();
+      await shelf.setDevice("webgpu").catch(() => undefined);
+      const refused = await shelf.sync().then(
+        ({ outcome }) => outcome,
+        ({ code }) => code,
+      );
+      document.dispatchEvent(new Event("visibilitychange"));
+      // Longer than it takes to look for a round by itself.
+      await new Promise((done) => setTimeout(done, 7_000));
+      dispatchEvent(new Event("pagehide"));
+      await shelf.erase();
+      await shelf.dispose();
+      const workers = (await navigator.serviceWorker.getRegistrations()).length;
+      return { refused, workers, cookie: document.cookie };
+    },
+    { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items: ITEMS.slice(0, 3), consent },
+  );
+  return { asked, channels, left };
+}
+
+function prepare(url) {
+  const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
+  const payload = Buffer.from(envelope.payload, "base64");
+  const { dim, subspaces } = JSON.parse(payload.toString("utf8")).student;
+  const model = createHash("sha256").update(payload).digest("hex");
+  // Round 1 is about the second part of the trend; see crates/core/src/part.rs.
+  const book = 256 * (dim / subspaces);
+  const most = Math.floor(4_096 / book);
+  const parts = Math.ceil(subspaces / most);
+  const first = (1 % parts) * most;
+  const dimension = Math.min(most, subspaces - first) * book;
+  const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list };
+  round.reset({ ...lists, task: signedTask(task({ url, model, dimension })) });
+  seen.length = 0;
+}
+
+for (const consent of ["denied", "device"]) {
+  suite.test(`${consent}: no request but for models and assets`, async ({ page, url }) => {
+    prepare(url);
+    const { asked, channels, left } = await visit(page, consent);
+    assert.deepEqual(left, { refused: "CONSENT_NEEDED", workers: 0, cookie: "" });
+    assert.deepEqual(channels, []);
+    for (const [method, address] of asked) {
+      assert.equal(method, "GET");
+      assert.ok(address.startsWith(`${url}/`), address);
+      assert.match(address.slice(url.length), ASSET);
+    }
+    assert.ok(asked.length > 5 && seen.length > 5, "the recorders work");
+    for (const { method, url: path, bytes, cookie } of seen) {
+      assert.deepEqual([method, bytes, cookie], ["GET", 0, false], path);
+      assert.match(path, ASSET);
+    }
+    assert.deepEqual(round.state.requests, []);
+  });
+}
+
+suite.test(
+  "device+sync: the task, both keys, and one report (so the recorders would tell)",
+  async ({ page, url }) => {
+    prepare(url);
+    const { asked, left } = await visit(page, "device+sync");
+    assert.equal(left.refused, "sent");
+    const more = seen.filter(({ url: path }) => !ASSET.test(path));
+    const kinds = more.map(
+      ({ method, url: path }) => `${method} ${path.replace(/[\w-]{43}/g, "ID")}`,
+    );
+    assert.deepEqual([...new Set(kinds)].sort(), [
+      "GET /onshelf/onshelf_sync.js?v=0.1.0",
+      "GET /onshelf/onshelf_sync_bg.wasm?v=0.1.0",
+      "GET /round/helper/hpke_config?task_id=ID",
+      "GET /round/leader/hpke_config?task_id=ID",
+      "GET /round/task.json",
+      "PUT /round/leader/tasks/ID/reports",
+    ]);
+    assert.equal(more.filter(({ method }) => method === "PUT").length, 1);
+    assert.ok(more.every(({ cookie }) => !cookie));
+    assert.ok(asked.some(([method]) => method === "PUT"));
+  },
+);

@@ -1,0 +1,300 @@
+/**
+ * `<onshelf-privacy>`: shows a shopper what was learned on this device and lets them decide about it.
+ *
+ * ```ts
+ * import { definePrivacyElement } from "onshelf/privacy";
+ * definePrivacyElement();
+ * document.querySelector("onshelf-privacy").shelf = shelf;
+ * ```
+ *
+ * Fires `onshelf-consent` (`detail.consent`) when the shopper chose: the page remembers it and passes it to the
+ * next `load`. Parts for styling: `title`, `choices`, `learned`, `rounds`, `buttons`, `button`, `status`.
+ */
+
+import type { Consent } from "./consent.js";
+import { STYLE } from "./privacy-style.js";
+import { filled, textsFor, type PrivacyTexts } from "./privacy-texts.js";
+import type { Onshelf } from "./client.js";
+import type { Inspection } from "./types.js";
+
+export { PRIVACY_TEXTS, type PrivacyTexts } from "./privacy-texts.js";
+
+/** Most categories that are listed. */
+const MOST = 8;
+
+// On a server there is nothing to extend; the module must be importable there all the same.
+const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
+
+type Children = (Node | string)[];
+
+function make<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Record<string, string> = {},
+  ...children: Children
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+  element.append(...children);
+  return element;
+}
+
+/** See the file's head. */
+export class OnshelfPrivacy extends Base {
+  #shelf: Onshelf | null = null;
+  #texts: PrivacyTexts | null = null;
+  #stop: (() => void) | null = null;
+  #parts: ReturnType<OnshelfPrivacy["build"]> | null = null;
+  #drawn = 0;
+
+  /** Whose knowledge is shown. */
+  get shelf(): Onshelf | null {
+    return this.#shelf;
+  }
+
+  set shelf(shelf: Onshelf | null) {
+    this.#stop?.();
+    this.#stop = null;
+    this.#shelf = shelf;
+    if (this.isConnected) this.#listen();
+  }
+
+  /** The page's own words; `null` for those of the element's language. */
+  get texts(): PrivacyTexts | null {
+    return this.#texts;
+  }
+
+  set texts(texts: PrivacyTexts | null) {
+    this.#texts = texts;
+    if (this.isConnected) this.connectedCallback();
+  }
+
+  connectedCallback(): void {
+    const root = this.shadowRoot ?? this.attachShadow({ mode: "open", delegatesFocus: true });
+    // Unlike a style element it needs no permission of a Content-Security-Policy.
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    const parts = this.build(this.#words());
+    this.#parts = parts;
+    root.replaceChildren(parts.root);
+    this.#listen();
+  }
+
+  disconnectedCallback(): void {
+    this.#stop?.();
+    this.#stop = null;
+  }
+
+  #words(): PrivacyTexts {
+    if (this.#texts !== null) return this.#texts;
+    const near = this.closest("[lang]")?.getAttribute("lang");
+    return textsFor([near, ...navigator.languages]);
+  }
+
+  #listen(): void {
+    this.#stop?.();
+    this.#stop = this.#shelf?.onChange(() => void this.#draw()) ?? null;
+    void this.#draw();
+  }
+
+  /** @internal */
+  build(t: PrivacyTexts) {
+    const choice = (value: Consent, name: string, about: string) => {
+      const input = make("input", { type: "radio", name: "consent", value });
+      input.addEventListener("change", () => void this.#choose(value));
+      const label = make("label", {}, input, make("span", {}, name), make("small", {}, about));
+      return { input, label };
+    };
+    const choices = [
+      choice("denied", t.denied, t.denied_about),
+      choice("device", t.device, t.device_about),
+      choice("device+sync", t.sync, t.sync_about),
+    ];
+    const button = (text: string, act: () => unknown) => {
+      const made = make("button", { type: "button", part: "button" }, text);
+      made.addEventListener("click", () => void act());
+      return made;
+    };
+    const gpc = make("p", { hidden: "" }, t.gpc);
+    const fieldset = make(
+      "fieldset",
+      { part: "choices" },
+      make("legend", {}, t.question),
+      ...choices.map(({ label }) => label),
+      gpc,
+    );
+    const learned = make("ul", { role: "list" });
+    const nothing = make("p", {}, t.nothing);
+    const clicks = make("p");
+    const rounds = make("p");
+    const pause = button(t.pause, () => this.#pause());
+    const save = button(t.save, () => this.#save());
+    const erase = button(t.erase, () => this.#ask(true));
+    const yes = button(t.erase_yes, () => this.#erase());
+    const no = button(t.cancel, () => this.#ask(false));
+    const sure = make("div", { role: "group", "aria-labelledby": "sure", hidden: "" });
+    sure.append(
+      make("p", { id: "sure" }, t.erase_sure),
+      make("div", { class: "buttons" }, yes, no),
+    );
+    sure.addEventListener("keydown", ({ key }) => {
+      if (key === "Escape") this.#ask(false);
+    });
+    const status = make("p", { role: "status", part: "status" });
+    const roundsPart = make("div", { part: "rounds" }, make("h3", {}, t.rounds), rounds);
+    const root = make(
+      "section",
+      { "aria-labelledby": "title" },
+      make("h2", { id: "title", part: "title" }, t.title),
+      fieldset,
+      make("div", { part: "learned" }, make("h3", {}, t.learned), learned, nothing, clicks),
+      roundsPart,
+      make("div", { class: "buttons", part: "buttons" }, pause, save, erase),
+      sure,
+      status,
+    );
+    return {
+      t,
+      root,
+      choices,
+      gpc,
+      learned,
+      nothing,
+      clicks,
+      rounds,
+      roundsPart,
+      pause,
+      save,
+      erase,
+      yes,
+      sure,
+      status,
+    };
+  }
+
+  async #draw(): Promise<void> {
+    const parts = this.#parts;
+    if (parts === null) return;
+    const turn = ++this.#drawn;
+    const controls = [
+      parts.pause,
+      parts.save,
+      parts.erase,
+      ...parts.choices.map((one) => one.input),
+    ];
+    if (this.#shelf === null) for (const control of controls) control.disabled = true;
+    let state: Inspection | null = null;
+    try {
+      state = (await this.#shelf?.inspect()) ?? null;
+    } catch {
+      // Disposed meanwhile: as if there were none yet.
+    }
+    // A later reading knows more.
+    if (turn !== this.#drawn) return;
+    for (const control of controls) control.disabled = state === null;
+    if (state === null) {
+      parts.status.textContent = parts.t.loading;
+      return;
+    }
+    if (parts.status.textContent === parts.t.loading) parts.status.textContent = "";
+    this.#fill(parts, state);
+  }
+
+  #fill(parts: ReturnType<OnshelfPrivacy["build"]>, state: Inspection): void {
+    const { t } = parts;
+    const held = state.consent_limited_by === "gpc";
+    for (const { input } of parts.choices) {
+      input.checked = input.value === state.consent;
+      input.disabled = held;
+    }
+    parts.gpc.hidden = !held;
+    const percent = new Intl.NumberFormat(this.lang || undefined, { style: "percent" });
+    const shown = state.learned.filter(({ weight }) => weight > 0).slice(0, MOST);
+    const most = shown[0]?.weight ?? 1;
+    parts.learned.replaceChildren(
+      ...shown.map(({ category, weight }) => {
+        const fill = make("span");
+        fill.style.setProperty("--share", String(weight / most));
+        const bar = make("span", { class: "bar", "aria-hidden": "true" }, fill);
+        return make("li", {}, make("span", {}, category), bar, percent.format(weight));
+      }),
+    );
+    parts.learned.hidden = shown.length === 0;
+    parts.nothing.hidden = shown.length > 0;
+    parts.clicks.textContent = filled(t.clicks, { n: state.session.length });
+    const { participations, budget_left } = state.sync;
+    parts.rounds.textContent = filled(t.rounds_of, { n: participations, left: budget_left });
+    parts.roundsPart.hidden = participations === 0 && state.consent !== "device+sync";
+    parts.pause.textContent = state.paused ? t.resume : t.pause;
+    parts.pause.disabled = state.consent === "denied";
+  }
+
+  /** Does something, and says what became of it. */
+  async #act(work: (shelf: Onshelf) => Promise<unknown>, done: (t: PrivacyTexts) => string) {
+    const parts = this.#parts;
+    if (parts === null || this.#shelf === null) return;
+    try {
+      await work(this.#shelf);
+      parts.status.textContent = done(parts.t);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      parts.status.textContent = filled(parts.t.failed, { why });
+    }
+    await this.#draw();
+  }
+
+  async #choose(consent: Consent): Promise<void> {
+    await this.#act(
+      (shelf) => shelf.setConsent(consent),
+      (t) => t.changed,
+    );
+    const event = new CustomEvent("onshelf-consent", {
+      detail: { consent },
+      bubbles: true,
+      composed: true,
+    });
+    this.dispatchEvent(event);
+  }
+
+  async #pause(): Promise<void> {
+    let paused = false;
+    await this.#act(
+      async (shelf) => {
+        paused = !(await shelf.inspect()).paused;
+        await (paused ? shelf.pause() : shelf.resume());
+      },
+      (t) => (paused ? t.paused : t.resumed),
+    );
+  }
+
+  async #save(): Promise<void> {
+    await this.#act(
+      async (shelf) => {
+        const url = URL.createObjectURL(await shelf.exportPersonal());
+        make("a", { href: url, download: "onshelf.json" }).click();
+        setTimeout(() => URL.revokeObjectURL(url), 10_000);
+      },
+      () => "",
+    );
+  }
+
+  #ask(asking: boolean): void {
+    const parts = this.#parts;
+    if (parts === null) return;
+    parts.sure.hidden = !asking;
+    (asking ? parts.yes : parts.erase).focus();
+  }
+
+  async #erase(): Promise<void> {
+    this.#ask(false);
+    await this.#act(
+      (shelf) => shelf.erase(),
+      (t) => t.erased,
+    );
+  }
+}
+
+/** Makes the element known to the page, once. */
+export function definePrivacyElement(name = "onshelf-privacy"): void {
+  if (customElements.get(name) === undefined) customElements.define(name, OnshelfPrivacy);
+}

@@ -1,0 +1,77 @@
+/** The third WebAssembly module, which checks tasks and seals reports. Fetched where a task is open only. */
+
+import { fail } from "./errors.js";
+import { VERSION } from "./version.js";
+
+/** What a verified task says of itself. */
+export interface TaskFacts {
+  /** Base64url of 32 bytes: the hash of everything that matters about the task. */
+  task_id: string;
+  /** The line of models whose budget a participation counts against. */
+  lineage: string;
+  /** Number of the round within the lineage: says which part of the shared parameters it is about. */
+  round: number;
+  /** SHA-256 (hex) of the one model version whose deltas it takes; the version's name are its first 16 digits. */
+  model: string;
+  /** Parameters of a contribution. */
+  parameters: number;
+  /** Rounds of one shopper that the promised epsilon covers. */
+  participations: number;
+  /** Privacy loss over all of them. */
+  epsilon: number;
+  delta: number;
+  /** Shoppers below whom nothing is released. */
+  min_batch: number;
+  /** No report is taken before, in seconds since 1970. */
+  opens_s: number;
+  /** No report is taken after, in seconds since 1970. */
+  expires_s: number;
+  /** Addresses of the aggregators, with a slash at the end. */
+  leader: string;
+  helper: string;
+}
+
+/** A task whose signature and id were checked. */
+export interface SyncTask {
+  facts(): TaskFacts;
+  /** @throws `HPKE_MISMATCH` where the aggregator's list lacks the configuration that the task commits to */
+  checkConfig(role: "leader" | "helper", list: Uint8Array): void;
+  /** One report: clipped, rotated, rounded, shared and sealed; other bytes at every call. */
+  seal(contribution: Float32Array, now_s: number): Uint8Array;
+  free(): void;
+}
+
+interface SyncModule {
+  default(options: { module_or_path: URL }): Promise<unknown>;
+  SyncTask: {
+    verify(envelope: Uint8Array, publicKeys: string[], announcedId?: string): SyncTask;
+  };
+}
+
+/** A task at an address like this is announced under its id. */
+const NAMED = /\/tasks\/([A-Za-z0-9_-]{43})\.json$/;
+
+/**
+ * Fetches the module and has it check a task.
+ *
+ * @param address where the task came from; where it names an id, the task must have that
+ * @throws OnshelfError `NETWORK` where the module does not come; what `SyncTask.verify` throws
+ */
+export async function verifyTask(
+  assets: string,
+  address: string,
+  envelope: Uint8Array,
+  publicKeys: string[],
+): Promise<SyncTask> {
+  let module: SyncModule;
+  try {
+    const glue = new URL(`onshelf_sync.js?v=${VERSION}`, assets).href;
+    module = (await import(/* @vite-ignore */ glue)) as SyncModule;
+    const address = new URL(`onshelf_sync_bg.wasm?v=${VERSION}`, assets);
+    await module.default({ module_or_path: address });
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    throw fail("NETWORK", `the sync module could not be started: ${what}`, cause);
+  }
+  return module.SyncTask.verify(envelope, publicKeys, NAMED.exec(new URL(address).pathname)?.[1]);
+}

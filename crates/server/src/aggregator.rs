@@ -188,7 +188,9 @@ pub enum TaskError {
     #[error(transparent)]
     Protocol(#[from] onshelf_core::protocol::ProtocolError),
     /// It names a key for this role that is not among ours.
-    #[error("task: the {0}'s key in it is none of this {0}'s; make the task anew with a key that `keys list` prints")]
+    #[error(
+        "task: the {0}'s key in it is none of this {0}'s; make the task anew with a key that `keys list` prints"
+    )]
     ForeignKey(&'static str),
     /// Storage failed.
     #[error(transparent)]

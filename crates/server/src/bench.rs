@@ -56,7 +56,13 @@ struct Pair {
     stop: watch::Sender<bool>,
 }
 
-fn settings(role: Role, task_key: &str, verify_secret: [u8; 32], token: &Token, helper: Option<Peer>) -> Settings {
+fn settings(
+    role: Role,
+    task_key: &str,
+    verify_secret: [u8; 32],
+    token: &Token,
+    helper: Option<Peer>,
+) -> Settings {
     Settings {
         role,
         task_keys: vec![task_key.to_owned()],
@@ -153,7 +159,8 @@ pub async fn run(args: &BenchArgs) -> anyhow::Result<String> {
 fn printed(args: &BenchArgs, bytes: usize, [sealing, uploading, verifying]: [Duration; 3]) -> String {
     let rate = |time: Duration| args.reports as f64 / time.as_secs_f64();
     let mut out = String::new();
-    let _ = writeln!(out, "{} reports of ({}, {}), {bytes} bytes each", args.reports, args.dimension, args.bits);
+    let _ =
+        writeln!(out, "{} reports of ({}, {}), {bytes} bytes each", args.reports, args.dimension, args.bits);
     let _ = writeln!(out, "sealed by the client's code, one thread: {:.0} a second", rate(sealing));
     let _ = writeln!(out, "uploaded over HTTP, checked and stored: {:.0} a second", rate(uploading));
     let _ = writeln!(out, "verified by leader and helper and summed: {:.0} a second", rate(verifying));
@@ -176,7 +183,8 @@ async fn upload(pair: &Pair, reports: &[SealedReport]) -> anyhow::Result<()> {
     let url = upload_url(&pair.task);
     let mut running = tokio::task::JoinSet::new();
     for report in reports {
-        let request = client.put(&url).header("content-type", "application/dap-report").body(report.bytes.clone());
+        let request =
+            client.put(&url).header("content-type", "application/dap-report").body(report.bytes.clone());
         running.spawn(async move { request.send().await.map(|answer| answer.status().as_u16()) });
         if running.len() >= 16 {
             taken(running.join_next().await)?;

@@ -129,6 +129,7 @@ fn away(error: reqwest::Error) -> CollectError {
 
 async fn refused(answer: Response) -> CollectError {
     let status = answer.status().as_u16();
-    let problem: Option<Problem> = answer.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok());
+    let problem: Option<Problem> =
+        answer.bytes().await.ok().and_then(|body| serde_json::from_slice(&body).ok());
     CollectError::Refused { status, kind: problem.unwrap_or_default().kind }
 }

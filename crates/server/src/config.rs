@@ -109,7 +109,8 @@ impl Config {
     }
 
     fn check(&self) -> Result<(), ConfigError> {
-        let rule = |holds: bool, what: &str| if holds { Ok(()) } else { Err(ConfigError::Rule(what.to_owned())) };
+        let rule =
+            |holds: bool, what: &str| if holds { Ok(()) } else { Err(ConfigError::Rule(what.to_owned())) };
         rule(self.leader.is_some() || self.helper.is_some(), "a section [leader] or [helper] is needed")?;
         let both = self.leader.is_some() && self.helper.is_some();
         rule(
@@ -212,7 +213,9 @@ mod tests {
         assert_eq!(settings.limits, Limits { job_reports: 50, ..Limits::default() });
         let printed = format!("{config:?}");
         assert!(!printed.contains("abab") && !printed.contains("collector-collector"), "{printed}");
-        assert!(matches!(Config::parse(GOOD, &|_| None), Err(ConfigError::Environment(name)) if name == "SECRET"));
+        assert!(
+            matches!(Config::parse(GOOD, &|_| None), Err(ConfigError::Environment(name)) if name == "SECRET")
+        );
     }
 
     #[test]
@@ -222,7 +225,8 @@ mod tests {
         assert!(parse(&format!("{GOOD}\n{helper}")).is_err(), "both roles without saying so");
         assert!(parse(&format!("embedded = true\n{GOOD}\n{helper}")).is_ok());
         assert!(parse(&format!("embedded = true\n{GOOD}")).is_err(), "embedded with one role");
-        for (from, to) in [("helper = {", "helpers = {"), ("collector_tokens", "operator_tokens"), ("[leader]", "[other]")]
+        for (from, to) in
+            [("helper = {", "helpers = {"), ("collector_tokens", "operator_tokens"), ("[leader]", "[other]")]
         {
             assert!(parse(&GOOD.replace(from, to)).is_err(), "{to}");
         }

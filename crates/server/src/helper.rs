@@ -5,8 +5,9 @@ use janus_messages::codec::{Decode as _, Encode as _};
 use janus_messages::problem_type::DapProblemType;
 use janus_messages::query_type::TimeInterval;
 use janus_messages::{
-    AggregateShare, AggregateShareAad, AggregateShareReq, AggregationJobInitializeReq, AggregationJobResp, BatchSelector,
-    HpkeCiphertext, Interval, PrepareError, PrepareInit, PrepareResp, PrepareStepResult, TaskId,
+    AggregateShare, AggregateShareAad, AggregateShareReq, AggregationJobInitializeReq, AggregationJobResp,
+    BatchSelector, HpkeCiphertext, Interval, PrepareError, PrepareInit, PrepareResp, PrepareStepResult,
+    TaskId,
 };
 use onshelf_core::protocol::hpke::{Purpose, seal};
 use sha2::{Digest as _, Sha256};
@@ -209,7 +210,9 @@ pub async fn aggregate_share(
             let sealed = seal_share(aggregator, task, request.batch_selector().clone(), &sum.share)?;
             AggregateShare::new(sealed).get_encoded().map_err(|_| invalid("the share is too long"))
         }
-        Closing::Overlap => dap(DapProblemType::BatchOverlap, "another batch with some of these times was released"),
+        Closing::Overlap => {
+            dap(DapProblemType::BatchOverlap, "another batch with some of these times was released")
+        }
         Closing::Mismatch => dap(DapProblemType::BatchMismatch, "count or checksum is not this helper's"),
         Closing::TooFew(_) | Closing::Pending => {
             dap(DapProblemType::InvalidBatchSize, "the batch has fewer reports than the task allows")

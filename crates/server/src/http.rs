@@ -41,12 +41,12 @@ pub fn router(aggregator: Arc<Aggregator>, embedded: bool) -> Router {
         .route("/healthz", get(operator::healthy))
         .route("/readyz", get(operator::ready));
     let router = match role {
-        Role::Leader => router
-            .route("/tasks/{task}/reports", put(dap::upload).options(dap::preflight))
-            .route(
+        Role::Leader => {
+            router.route("/tasks/{task}/reports", put(dap::upload).options(dap::preflight)).route(
                 "/tasks/{task}/collection_jobs/{job}",
                 put(dap::open_collection).post(dap::poll_collection).delete(dap::delete_collection),
-            ),
+            )
+        }
         Role::Helper => router
             .route(
                 "/tasks/{task}/aggregation_jobs/{job}",
@@ -54,7 +54,11 @@ pub fn router(aggregator: Arc<Aggregator>, embedded: bool) -> Router {
             )
             .route("/tasks/{task}/aggregate_shares", post(dap::aggregate_share)),
     };
-    router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(Shared { aggregator, uploads, embedded })
+    router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(Shared {
+        aggregator,
+        uploads,
+        embedded,
+    })
 }
 
 async fn not_found(State(shared): State<Shared>) -> Response {
@@ -64,5 +68,6 @@ async fn not_found(State(shared): State<Shared>) -> Response {
 
 async fn not_allowed(State(shared): State<Shared>) -> Response {
     shared.aggregator.metrics.answered("unknown", 405);
-    Refusal::http(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this resource has other methods").response(None)
+    Refusal::http(axum::http::StatusCode::METHOD_NOT_ALLOWED, "this resource has other methods")
+        .response(None)
 }

@@ -21,8 +21,7 @@ pub struct Key {
 pub async fn all(store: &dyn Store) -> Stored<Vec<Key>> {
     let key = |stored: &StoredKey| {
         let public = PublicConfig::decode(&stored.public).map_err(|_| StoreError::Damaged("a key"))?;
-        let pair =
-            Keypair::from_parts(public, &stored.private).map_err(|_| StoreError::Damaged("a key"))?;
+        let pair = Keypair::from_parts(public, &stored.private).map_err(|_| StoreError::Damaged("a key"))?;
         Ok(Key { pair, expires: stored.expires })
     };
     store.keys().await?.iter().map(key).collect()

@@ -47,15 +47,17 @@ impl Metrics {
     /// Counters of a role, all at zero.
     #[must_use]
     pub fn new(role: Role) -> Self {
-        let mut registry = Registry::with_prefix_and_labels(
-            "onshelf",
-            std::iter::once(("role".into(), role.name().into())),
-        );
+        let mut registry =
+            Registry::with_prefix_and_labels("onshelf", std::iter::once(("role".into(), role.name().into())));
         let rejected = Family::default();
         let answers = Family::default();
         let [uploaded, aggregated, released, retried] = std::array::from_fn(|_| Counter::default());
         registry.register("reports_rejected", "Reports refused, by reason", Family::clone(&rejected));
-        registry.register("http_answers", "Requests answered, by resource and status", Family::clone(&answers));
+        registry.register(
+            "http_answers",
+            "Requests answered, by resource and status",
+            Family::clone(&answers),
+        );
         registry.register("reports_uploaded", "Reports stored", Counter::clone(&uploaded));
         registry.register("reports_aggregated", "Reports verified and summed", Counter::clone(&aggregated));
         registry.register("batches_released", "Noised sums stored for release", Counter::clone(&released));

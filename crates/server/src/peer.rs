@@ -96,8 +96,8 @@ impl HelperClient {
         let body = request.get_encoded().map_err(|_| PeerError::Nonsense("a request too long"))?;
         let expected = (StatusCode::OK, AggregateShare::MEDIA_TYPE);
         let answer = self.ask(task, Method::POST, "aggregate_shares", media, body, expected).await?;
-        let share =
-            AggregateShare::get_decoded(&answer).map_err(|_| PeerError::Nonsense("not an aggregate share"))?;
+        let share = AggregateShare::get_decoded(&answer)
+            .map_err(|_| PeerError::Nonsense("not an aggregate share"))?;
         Ok(share.encrypted_aggregate_share().clone())
     }
 

@@ -9,7 +9,9 @@ use janus_messages::{
 };
 use onshelf_core::protocol::hpke::{Purpose, open};
 use prio::field::Field128;
-use prio::topology::ping_pong::{PingPongContinuedValue, PingPongMessage, PingPongState, PingPongTopology as _};
+use prio::topology::ping_pong::{
+    PingPongContinuedValue, PingPongMessage, PingPongState, PingPongTopology as _,
+};
 use prio::vdaf::prio3::{Prio3InputShare, Prio3PublicShare, Prio3SumVec};
 use rayon::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -47,8 +49,7 @@ pub fn input_share(
         return Err(PrepareError::InvalidMessage);
     }
     let number = usize::from(role == Role::Helper);
-    let input =
-        Input::get_decoded_with_param(&(&task.vdaf, number), share.payload()).map_err(invalid)?;
+    let input = Input::get_decoded_with_param(&(&task.vdaf, number), share.payload()).map_err(invalid)?;
     let public = Public::get_decoded_with_param(&task.vdaf, public).map_err(invalid)?;
     Ok((public, input))
 }
@@ -106,9 +107,8 @@ pub struct Sums(BTreeMap<u64, (Vec<Field128>, u64, [u8; 32])>);
 impl Sums {
     /// Adds a report's output share.
     pub fn add(&mut self, bucket: u64, id: &Id, share: &[Field128]) {
-        let (sum, reports, checksum) = self.0.entry(bucket).or_insert_with(|| {
-            (vec![Field128::from(0); share.len()], 0, [0; 32])
-        });
+        let (sum, reports, checksum) =
+            self.0.entry(bucket).or_insert_with(|| (vec![Field128::from(0); share.len()], 0, [0; 32]));
         sum.iter_mut().zip(share).for_each(|(a, b)| *a += *b);
         *reports += 1;
         checksum.iter_mut().zip(Sha256::digest(id)).for_each(|(a, b)| *a ^= b);
@@ -156,7 +156,11 @@ pub fn end(
     Some((sums, refused))
 }
 
-fn end_one(task: &LoadedTask, state: State, answer: &PrepareStepResult) -> Result<Vec<Field128>, PrepareError> {
+fn end_one(
+    task: &LoadedTask,
+    state: State,
+    answer: &PrepareStepResult,
+) -> Result<Vec<Field128>, PrepareError> {
     match answer {
         PrepareStepResult::Continue { message } => match task.vdaf.leader_continued(state, &(), message) {
             Ok(PingPongContinuedValue::FinishedNoMessage { output_share }) => {
@@ -211,4 +215,3 @@ pub fn reason(error: PrepareError) -> &'static str {
         PrepareError::ReportTooEarly => "too-early",
     }
 }
-

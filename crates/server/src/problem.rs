@@ -67,7 +67,8 @@ impl Refusal {
     #[must_use]
     pub fn response(&self, task: Option<&TaskId>) -> Response {
         let status = self.status();
-        let mut document = Problem { status: status.as_u16(), taskid: task.map(ToString::to_string), ..Problem::default() };
+        let mut document =
+            Problem { status: status.as_u16(), taskid: task.map(ToString::to_string), ..Problem::default() };
         match self {
             Self::Dap { kind, detail } => {
                 document.kind = kind.type_uri().into();

@@ -43,7 +43,11 @@ pub enum ServiceError {
 ///
 /// # Errors
 /// [`ServiceError`].
-pub async fn open(config: &Config, noise: Noise, clock: &Clock) -> Result<Vec<Arc<Aggregator>>, ServiceError> {
+pub async fn open(
+    config: &Config,
+    noise: Noise,
+    clock: &Clock,
+) -> Result<Vec<Arc<Aggregator>>, ServiceError> {
     let mut out = Vec::new();
     for (role, section) in config.roles() {
         let store = Arc::new(SqlStore::open(&section.database, section.connections).await?);
@@ -67,7 +71,11 @@ pub async fn run(config: &Config, stop: watch::Receiver<bool>) -> Result<(), Ser
 /// # Errors
 /// [`ServiceError`].
 #[doc(hidden)]
-pub async fn run_with(config: &Config, stop: watch::Receiver<bool>, noise: Noise) -> Result<(), ServiceError> {
+pub async fn run_with(
+    config: &Config,
+    stop: watch::Receiver<bool>,
+    noise: Noise,
+) -> Result<(), ServiceError> {
     let aggregators = open(config, noise, &system_clock()).await?;
     if config.embedded {
         tracing::warn!("{EMBEDDED_NOTICE}");
@@ -80,7 +88,11 @@ pub async fn run_with(config: &Config, stop: watch::Receiver<bool>, noise: Noise
             workers.extend(Leader::new(aggregator.clone())?.spawn(section.workers, &stop));
         }
         let routes = router(aggregator.clone(), config.embedded);
-        app = if config.embedded { app.nest(&format!("/{}", aggregator.role().name()), routes) } else { routes };
+        app = if config.embedded {
+            app.nest(&format!("/{}", aggregator.role().name()), routes)
+        } else {
+            routes
+        };
     }
     if config.embedded {
         app = app.route("/", axum::routing::get(|| async { EMBEDDED_NOTICE }));
@@ -101,7 +113,11 @@ pub async fn run_with(config: &Config, stop: watch::Receiver<bool>, noise: Noise
 ///
 /// # Errors
 /// [`ServiceError::Serve`].
-pub async fn serve(listener: TcpListener, app: Router, mut stop: watch::Receiver<bool>) -> Result<(), ServiceError> {
+pub async fn serve(
+    listener: TcpListener,
+    app: Router,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), ServiceError> {
     let stopped = async move {
         while !*stop.borrow() {
             if stop.changed().await.is_err() {

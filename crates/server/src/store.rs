@@ -258,7 +258,14 @@ pub trait Store: Send + Sync {
     async fn counts(&self, task: &Task) -> Stored<TaskCounts>;
 
     /// Stores an upload, unless it is there, its batch was collected, or `quota` reports wait already.
-    async fn put_report(&self, task: &Task, report: &StoredReport, time: u64, now: u64, quota: u64) -> Stored<Upload>;
+    async fn put_report(
+        &self,
+        task: &Task,
+        report: &StoredReport,
+        time: u64,
+        now: u64,
+        quota: u64,
+    ) -> Stored<Upload>;
     /// Puts up to `size` waiting reports into a job; none where fewer than `size` wait and the oldest
     /// came after `older_than`.
     async fn make_job(&self, task: &Task, job: &Id, size: u32, older_than: u64) -> Stored<u64>;
@@ -290,7 +297,13 @@ pub trait Store: Send + Sync {
     /// Gives a collection job back until a time.
     async fn release_collection(&self, lease: &Lease, until: u64) -> Stored<()>;
     /// Marks a leased collection job.
-    async fn mark_collection(&self, lease: &Lease, stage: Stage, problem: &str, result: &[u8]) -> Stored<bool>;
+    async fn mark_collection(
+        &self,
+        lease: &Lease,
+        stage: Stage,
+        problem: &str,
+        result: &[u8],
+    ) -> Stored<bool>;
 
     /// Closes a batch: adds its buckets up, adds noise, stores the noised sum and forgets the buckets, or
     /// gives what was stored then. `claim`: what the peer says of it.

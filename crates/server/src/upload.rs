@@ -25,13 +25,19 @@ pub fn check_time(aggregator: &Aggregator, task: &LoadedTask, time: u64) -> Resu
 
 fn refusal(error: PrepareError) -> Refusal {
     let (kind, detail) = match error {
-        PrepareError::ReportTooEarly => (DapProblemType::ReportTooEarly, "the report's time is ahead of ours"),
+        PrepareError::ReportTooEarly => {
+            (DapProblemType::ReportTooEarly, "the report's time is ahead of ours")
+        }
         PrepareError::HpkeUnknownConfigId => {
             (DapProblemType::OutdatedConfig, "the leader's share is sealed to a key that is not the task's")
         }
-        PrepareError::TaskExpired => (DapProblemType::ReportRejected, "the task takes no reports of this time"),
+        PrepareError::TaskExpired => {
+            (DapProblemType::ReportRejected, "the task takes no reports of this time")
+        }
         PrepareError::BatchCollected => (DapProblemType::ReportRejected, "its batch was collected"),
-        PrepareError::HpkeDecryptError => (DapProblemType::ReportRejected, "the leader's share cannot be opened"),
+        PrepareError::HpkeDecryptError => {
+            (DapProblemType::ReportRejected, "the leader's share cannot be opened")
+        }
         _ => (DapProblemType::InvalidMessage, "the leader's share or the public share is malformed"),
     };
     Refusal::dap(kind, detail)
@@ -82,7 +88,8 @@ pub async fn upload(aggregator: &Aggregator, task: &LoadedTask, body: Vec<u8>) -
             Err(counted(reason(error), refusal(error)).await)
         }
         Upload::Full => {
-            let full = Refusal::http(StatusCode::TOO_MANY_REQUESTS, "too many reports of this task wait; try later");
+            let full =
+                Refusal::http(StatusCode::TOO_MANY_REQUESTS, "too many reports of this task wait; try later");
             Err(counted("queue-full", full).await)
         }
     }

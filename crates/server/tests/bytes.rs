@@ -32,8 +32,10 @@ fn corpus() -> &'static [Vec<u8>] {
     CORPUS.get_or_init(|| {
         let (_, pair) = pair();
         let batch = Batch::whole(&pair.task);
-        let interval =
-            Interval::new(Time::from_seconds_since_epoch(batch.start), Duration::from_seconds(batch.duration));
+        let interval = Interval::new(
+            Time::from_seconds_since_epoch(batch.start),
+            Duration::from_seconds(batch.duration),
+        );
         let selector = BatchSelector::<TimeInterval>::new_time_interval(interval.unwrap());
         let share = AggregateShareReq::new(selector, Vec::new(), 1_000, ReportIdChecksum::from([1; 32]));
         let job = [&[0, 0, 0, 0, 1][..], &[0; 4]].concat();

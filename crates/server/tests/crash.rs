@@ -37,7 +37,8 @@ impl Process {
         let program = std::env::current_exe().unwrap();
         let folder = program.parent().unwrap().parent().unwrap();
         let program = folder.join("examples/aggregator_without_noise");
-        let child = Command::new(program).arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            Command::new(program).arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         Self { config: config.to_owned(), child }
     }
 
@@ -107,7 +108,9 @@ impl Processes {
         let secret = to_hex(&random::array::<32>());
         let client = reqwest::Client::new();
         let (mut running, mut urls) = (Vec::new(), Vec::new());
-        for (role, database, count) in [("leader", &databases.leader, leaders), ("helper", &databases.helper, 1)] {
+        for (role, database, count) in
+            [("leader", &databases.leader, leaders), ("helper", &databases.helper, 1)]
+        {
             for n in 0..count {
                 let (path, port) = (dir.path().join(format!("{role}{n}.toml")), port());
                 std::fs::write(&path, config(role, port, database, &key, &secret)).unwrap();
@@ -125,7 +128,8 @@ impl Processes {
         let task = TaskManifest::new(parameters(&Options::default(), leader, helper, &collector)).unwrap();
         let envelope = task.sign(&signer).unwrap();
         for url in [&task.parameters().leader.url, &task.parameters().helper.url] {
-            let request = client.post(format!("{url}onshelf/tasks")).bearer_auth(TOKEN).body(envelope.clone());
+            let request =
+                client.post(format!("{url}onshelf/tasks")).bearer_auth(TOKEN).body(envelope.clone());
             assert_eq!(request.send().await.unwrap().status(), 201);
         }
         Self { running, task, envelope, collector, _dir: dir, _databases: databases }
@@ -145,7 +149,8 @@ impl Processes {
             .collect();
         let expected: Vec<i128> =
             (0..length).map(|at| reports.iter().map(|(vector, _)| i128::from(vector[at])).sum()).collect();
-        let (url, answered, done) = (upload_url(&self.task), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let (url, answered, done) =
+            (upload_url(&self.task), Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let uploading = tokio::spawn(upload_all(url, reports, answered.clone(), done.clone()));
         // Kills spread over the uploads and the aggregation behind them, at times nobody chose.
         for kill in 0..kills {
@@ -153,7 +158,11 @@ impl Processes {
             tokio::time::sleep(Duration::from_millis(150 + 4 * u64::from(pause))).await;
             let which = usize::from(which) % self.running.len();
             self.running[which].kill_and_restart();
-            eprintln!("kill {} of process {which} after {} uploads", kill + 1, answered.load(Ordering::SeqCst));
+            eprintln!(
+                "kill {} of process {which} after {} uploads",
+                kill + 1,
+                answered.load(Ordering::SeqCst)
+            );
         }
         done.store(true, Ordering::SeqCst);
         uploading.await.unwrap();
@@ -188,8 +197,10 @@ async fn upload_all(
     let client = reqwest::Client::new();
     for (_, bytes) in reports {
         for tries in 0.. {
-            let request = client.put(&url).header("content-type", "application/dap-report").body(bytes.clone());
-            let status = request.timeout(Duration::from_secs(5)).send().await.map(|answer| answer.status().as_u16());
+            let request =
+                client.put(&url).header("content-type", "application/dap-report").body(bytes.clone());
+            let status =
+                request.timeout(Duration::from_secs(5)).send().await.map(|answer| answer.status().as_u16());
             match status {
                 Ok(201) => break,
                 Ok(status) if status < 500 => panic!("an upload was refused with {status}"),

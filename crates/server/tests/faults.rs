@@ -14,7 +14,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use tokio::net::TcpListener;
 
-use support::{BATCH, Options, Pair, sqlite};
+use support::{BATCH, Options, Pair, postgres, sqlite, vector};
 
 /// What stands between leader and helper.
 #[derive(Clone)]
@@ -30,16 +30,26 @@ async fn pass(State(between): State<Between>, request: Request) -> Response {
         1 => return StatusCode::BAD_GATEWAY.into_response(),
         2 => tokio::time::sleep(Duration::from_secs(30)).await,
         3 => return (StatusCode::CREATED, media("text/html"), "<html>hello</html>").into_response(),
-        4 => return (StatusCode::CREATED, media("application/dap-aggregation-job-resp"), "nonsense").into_response(),
+        4 => {
+            return (StatusCode::CREATED, media("application/dap-aggregation-job-resp"), "nonsense")
+                .into_response();
+        }
         // An answer that parses and is of no report.
-        5 => return (StatusCode::CREATED, media("application/dap-aggregation-job-resp"), vec![0; 4]).into_response(),
-        6 => return (StatusCode::OK, media("application/dap-aggregation-job-resp"), vec![7; 20 << 20]).into_response(),
+        5 => {
+            return (StatusCode::CREATED, media("application/dap-aggregation-job-resp"), vec![0; 4])
+                .into_response();
+        }
+        6 => {
+            return (StatusCode::OK, media("application/dap-aggregation-job-resp"), vec![7; 20 << 20])
+                .into_response();
+        }
         _ => {}
     }
     let url = format!("{}{}", between.helper.get().unwrap(), request.uri().path().trim_start_matches('/'));
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, 1 << 26).await.unwrap();
-    let sent = between.client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
+    let sent =
+        between.client.request(parts.method, url).headers(parts.headers).body(body).send().await.unwrap();
     let (status, headers) = (sent.status(), sent.headers().clone());
     // The helper did its work, and the answer is lost.
     if between.mood.load(Ordering::SeqCst) == 7 {
@@ -53,11 +63,8 @@ async fn pass(State(between): State<Between>, request: Request) -> Response {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_helper_that_is_not_well_delays_and_spoils_nothing() {
-    let between = Between {
-        mood: Arc::new(AtomicU8::new(1)),
-        client: reqwest::Client::new(),
-        helper: Arc::default(),
-    };
+    let between =
+        Between { mood: Arc::new(AtomicU8::new(1)), client: reqwest::Client::new(), helper: Arc::default() };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     let app = Router::new().fallback(pass).with_state(between.clone());
@@ -90,4 +97,19 @@ async fn a_helper_that_is_not_well_delays_and_spoils_nothing() {
     let sum = pair.collect().await.unwrap();
     assert_eq!((sum.reports, sum.sum), (BATCH as u64, expected));
     assert!(pair.leader.metrics.text().contains("jobs_retried"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_away_is_said_and_nothing_is_taken() {
+    let Some(databases) = postgres().await else { return };
+    let pair = Pair::new(databases, Options::default()).await;
+    pair.upload_many(1).await;
+    support::postgres::server().unwrap().take_away(&pair.databases.leader).await;
+    let (status, body) = pair.put(pair.seal(&vector(1, 8, 15)).bytes).await;
+    assert_eq!(status, 503, "{body}");
+    assert!(!body.contains("postgres"), "{body}");
+    let url = format!("{}readyz", pair.task.parameters().leader.url);
+    assert_eq!(pair.client.get(url).send().await.unwrap().status(), 503);
+    let url = format!("{}healthz", pair.task.parameters().leader.url);
+    assert_eq!(pair.client.get(url).send().await.unwrap().status(), 200);
 }

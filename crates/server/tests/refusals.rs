@@ -23,7 +23,8 @@ on_both_databases!(forged_reports_change_nothing_and_are_counted);
 /// A report with shares of our choice: what a client can send that does not run our code.
 fn forge(pair: &Pair, time: u64, public: &[u8], leader: &[u8], helper: &[u8]) -> Report {
     let task = TaskId::from(pair.task.id());
-    let metadata = ReportMetadata::new(ReportId::from(random::array::<16>()), Time::from_seconds_since_epoch(time));
+    let metadata =
+        ReportMetadata::new(ReportId::from(random::array::<16>()), Time::from_seconds_since_epoch(time));
     forge_with(pair, task, metadata, public, leader, helper)
 }
 
@@ -47,7 +48,13 @@ fn forge_with(
 }
 
 /// Shares of a vector by prio itself, for a task with more bits than ours: values out of range.
-fn shares(bits: usize, length: usize, chunk: usize, value: u128, nonce: &[u8; 16]) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
+fn shares(
+    bits: usize,
+    length: usize,
+    chunk: usize,
+    value: u128,
+    nonce: &[u8; 16],
+) -> (Vec<u8>, Vec<u8>, Vec<u8>) {
     let vdaf = prio::vdaf::prio3::Prio3SumVec::new_sum_vec(2, bits, length, chunk).unwrap();
     let (public, inputs) = vdaf.shard(&vec![value; length], nonce).unwrap();
     (public.get_encoded().unwrap(), inputs[0].get_encoded().unwrap(), inputs[1].get_encoded().unwrap())
@@ -74,11 +81,9 @@ async fn forged_reports_change_nothing_and_are_counted(databases: Databases) {
     assert_eq!(pair.put(out_of_range.get_encoded().unwrap()).await.0, 201, "only both together can see it");
 
     // The proof of another report, the helper's seeds swapped, the public share changed.
-    for (public, leader, helper) in [
-        (&public, &leader, &vec![7; 48]),
-        (&vec![9; 32], &leader, &helper),
-        (&public, &leader, &helper),
-    ] {
+    for (public, leader, helper) in
+        [(&public, &leader, &vec![7; 48]), (&vec![9; 32], &leader, &helper), (&public, &leader, &helper)]
+    {
         let forged = forge(&pair, time, public, leader, helper);
         assert_eq!(pair.put(forged.get_encoded().unwrap()).await.0, 201);
     }
@@ -191,7 +196,8 @@ fn config_url(pair: &Pair) -> String {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn requests_are_refused_with_problem_documents() {
     let pair = Pair::new(sqlite(), Options::default()).await;
-    let (leader, helper) = (pair.task.parameters().leader.url.clone(), pair.task.parameters().helper.url.clone());
+    let (leader, helper) =
+        (pair.task.parameters().leader.url.clone(), pair.task.parameters().helper.url.clone());
     let task = format!("tasks/{}", pair.task.id_text());
     let other = format!("tasks/{}", "A".repeat(43));
     let job = "AAAAAAAAAAAAAAAAAAAAAA";
@@ -202,14 +208,54 @@ async fn requests_are_refused_with_problem_documents() {
     let (put, post) = (reqwest::Method::PUT, reqwest::Method::POST);
     // Method, address, media type, whether a token is sent, body, status, end of the type.
     let cases = [
-        (&put, format!("{leader}{other}/reports"), "application/dap-report", false, vec![], 404, "unrecognizedTask"),
-        (&put, format!("{leader}tasks/x/reports"), "application/dap-report", false, vec![], 400, "invalidMessage"),
+        (
+            &put,
+            format!("{leader}{other}/reports"),
+            "application/dap-report",
+            false,
+            vec![],
+            404,
+            "unrecognizedTask",
+        ),
+        (
+            &put,
+            format!("{leader}tasks/x/reports"),
+            "application/dap-report",
+            false,
+            vec![],
+            400,
+            "invalidMessage",
+        ),
         (&put, format!("{leader}{task}/reports"), "text/plain", false, vec![], 415, "blank"),
-        (&put, format!("{helper}{task}/aggregation_jobs/{job}"), init, false, vec![], 403, "unauthorizedRequest"),
+        (
+            &put,
+            format!("{helper}{task}/aggregation_jobs/{job}"),
+            init,
+            false,
+            vec![],
+            403,
+            "unauthorizedRequest",
+        ),
         (&put, format!("{helper}{task}/aggregation_jobs/{job}"), more, true, vec![], 415, "blank"),
-        (&put, format!("{helper}{task}/aggregation_jobs/{job}"), init, true, vec![1, 2], 400, "invalidMessage"),
+        (
+            &put,
+            format!("{helper}{task}/aggregation_jobs/{job}"),
+            init,
+            true,
+            vec![1, 2],
+            400,
+            "invalidMessage",
+        ),
         (&put, format!("{helper}{task}/aggregation_jobs/xyz"), init, true, vec![], 400, "invalidMessage"),
-        (&put, format!("{helper}{other}/aggregation_jobs/{job}"), init, true, vec![], 404, "unrecognizedTask"),
+        (
+            &put,
+            format!("{helper}{other}/aggregation_jobs/{job}"),
+            init,
+            true,
+            vec![],
+            404,
+            "unrecognizedTask",
+        ),
         (&post, format!("{helper}{task}/aggregation_jobs/{job}"), more, true, vec![], 400, "invalidMessage"),
         (
             &post,
@@ -223,7 +269,15 @@ async fn requests_are_refused_with_problem_documents() {
         (&post, format!("{helper}{task}/aggregate_shares"), share, false, vec![], 403, "unauthorizedRequest"),
         (&post, format!("{helper}{task}/aggregate_shares"), share, true, vec![5], 400, "invalidMessage"),
         (&post, format!("{helper}{task}/aggregate_shares"), "x/y", true, vec![5], 415, "blank"),
-        (&put, format!("{leader}{task}/collection_jobs/{job}"), collect, false, vec![], 403, "unauthorizedRequest"),
+        (
+            &put,
+            format!("{leader}{task}/collection_jobs/{job}"),
+            collect,
+            false,
+            vec![],
+            403,
+            "unauthorizedRequest",
+        ),
         (&put, format!("{leader}{task}/collection_jobs/{job}"), collect, true, vec![], 400, "invalidMessage"),
         (&put, format!("{leader}{task}/collection_jobs/{job}"), "x/y", true, vec![], 415, "blank"),
         (&post, format!("{leader}{task}/collection_jobs/{job}"), "", true, vec![], 404, "blank"),
@@ -235,7 +289,10 @@ async fn requests_are_refused_with_problem_documents() {
             request = request.bearer_auth(&pair.token.0);
         }
         let (found, document) = problem(request.send().await.unwrap()).await;
-        assert!(found == status && document.kind.ends_with(kind), "{method} {url} {media}: {found} {document:?}");
+        assert!(
+            found == status && document.kind.ends_with(kind),
+            "{method} {url} {media}: {found} {document:?}"
+        );
     }
     // An interval that is no multiple of the precision.
     let p = pair.task.parameters();
@@ -259,13 +316,18 @@ async fn bodies_are_bounded_in_length_time_and_number() {
     options.limits.waiting_reports = 3;
     let pair = Pair::new(sqlite(), options).await;
     let put = |body: reqwest::Body| {
-        pair.client.put(upload_url(&pair.task)).header("content-type", "application/dap-report").body(body).send()
+        pair.client
+            .put(upload_url(&pair.task))
+            .header("content-type", "application/dap-report")
+            .body(body)
+            .send()
     };
     let (status, _) = problem(put(vec![0; 10_001].into()).await.unwrap()).await;
     assert_eq!(status, 413);
 
     // Bodies of which the first byte comes and no more: two of them hold both places, then they end.
-    let address = pair.task.parameters().leader.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
+    let address =
+        pair.task.parameters().leader.url.trim_start_matches("http://").trim_end_matches('/').to_owned();
     let head = format!(
         "PUT /tasks/{}/reports HTTP/1.1\r\nhost: x\r\ncontent-type: application/dap-report\r\n\
          content-length: 500\r\n\r\n1",

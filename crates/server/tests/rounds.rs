@@ -9,7 +9,11 @@ use onshelf_server::noise::Noise;
 use onshelf_server::random;
 use support::{BATCH, Databases, Options, Pair, now, sqlite, vector};
 
-on_both_databases!(a_round_gives_the_exact_sum, below_the_minimum_batch_nothing_is_released, a_batch_is_released_once);
+on_both_databases!(
+    a_round_gives_the_exact_sum,
+    below_the_minimum_batch_nothing_is_released,
+    a_batch_is_released_once
+);
 
 async fn a_round_gives_the_exact_sum(databases: Databases) {
     let pair = Pair::new(databases, Options::default()).await;
@@ -37,7 +41,8 @@ async fn below_the_minimum_batch_nothing_is_released(databases: Databases) {
     let std = pair.task.noise();
     let noise = move |share: &[u8]| Noise::gaussian().add(share, std).unwrap();
     let span = onshelf_server::store::Span { start: 0, end: 1 << 40 };
-    let closed = pair.helper.store.close_batch(&pair.task.id(), span, BATCH as u64, None, &noise).await.unwrap();
+    let closed =
+        pair.helper.store.close_batch(&pair.task.id(), span, BATCH as u64, None, &noise).await.unwrap();
     assert_eq!(closed, onshelf_server::store::Closing::TooFew(BATCH as u64 - 1));
     // When the task is over no more can come, and the collector is told.
     for shift in &pair.shifts {
@@ -70,7 +75,8 @@ async fn a_batch_is_released_once(databases: Databases) {
     let kind = refused(pair.collect_batch(part, &random_id(&mut random::fill), 30).await);
     assert!(kind.ends_with("batchOverlap"), "{kind}");
     // Nor after the job was deleted: what was released stays released.
-    let url = format!("{}tasks/{}/collection_jobs/{job}", pair.task.parameters().leader.url, pair.task.id_text());
+    let url =
+        format!("{}tasks/{}/collection_jobs/{job}", pair.task.parameters().leader.url, pair.task.id_text());
     let deleted = pair.client.delete(url).bearer_auth(&pair.token.0).send().await.unwrap();
     assert_eq!(deleted.status(), 204);
     let kind = refused(pair.collect().await);
@@ -104,7 +110,8 @@ async fn the_noise_of_a_released_sum_is_that_of_two_aggregators() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_corrupt_aggregator_leaves_the_whole_noise_of_the_other() {
-    for noise in [[Noise::none_for_tests(), Noise::gaussian()], [Noise::gaussian(), Noise::none_for_tests()]] {
+    for noise in [[Noise::none_for_tests(), Noise::gaussian()], [Noise::gaussian(), Noise::none_for_tests()]]
+    {
         let one = noise_of(noise).await;
         assert!((one - 1.0).abs() < 0.09, "{one}");
     }

@@ -8,8 +8,8 @@ use janus_messages::codec::{Decode as _, Encode as _};
 use janus_messages::problem_type::DapProblemType;
 use janus_messages::query_type::TimeInterval;
 use janus_messages::{
-    AggregateShare, AggregateShareReq, AggregationJobContinueReq, AggregationJobInitializeReq, AggregationJobResp,
-    Collection, CollectionReq, HpkeConfigList, Report, TaskId,
+    AggregateShare, AggregateShareReq, AggregationJobContinueReq, AggregationJobInitializeReq,
+    AggregationJobResp, Collection, CollectionReq, HpkeConfigList, Report, TaskId,
 };
 
 use super::Shared;
@@ -21,7 +21,12 @@ use crate::store::{CollectionJob, Known, Opened, Stage};
 use crate::upload;
 
 /// Counts an answer and gives a refusal its form.
-fn answer(shared: &Shared, resource: &str, task: Option<&TaskId>, result: Result<Response, Refusal>) -> Response {
+fn answer(
+    shared: &Shared,
+    resource: &str,
+    task: Option<&TaskId>,
+    result: Result<Response, Refusal>,
+) -> Response {
     let response = result.unwrap_or_else(|refusal| refusal.response(task));
     shared.aggregator.metrics.answered(resource, response.status().as_u16());
     response
@@ -189,7 +194,11 @@ pub(super) async fn aggregate_share(
     answer(&shared, "aggregate_shares", id.as_ref(), result)
 }
 
-async fn aggregate_share_of(shared: &Shared, task: &str, request: Request<Body>) -> Result<Response, Refusal> {
+async fn aggregate_share_of(
+    shared: &Shared,
+    task: &str,
+    request: Request<Body>,
+) -> Result<Response, Refusal> {
     let aggregator = &shared.aggregator;
     authorise(request.headers(), &aggregator.settings.leader_tokens)?;
     media_type(request.headers(), AggregateShareReq::<TimeInterval>::MEDIA_TYPE)?;
@@ -211,7 +220,12 @@ pub(super) async fn open_collection(
     answer(&shared, "collection_jobs", id.as_ref(), result)
 }
 
-async fn open_of(shared: &Shared, task: &str, job: &str, request: Request<Body>) -> Result<Response, Refusal> {
+async fn open_of(
+    shared: &Shared,
+    task: &str,
+    job: &str,
+    request: Request<Body>,
+) -> Result<Response, Refusal> {
     let aggregator = &shared.aggregator;
     authorise(request.headers(), &aggregator.settings.collector_tokens)?;
     media_type(request.headers(), CollectionReq::<TimeInterval>::MEDIA_TYPE)?;

@@ -56,7 +56,8 @@ pub(super) async fn keys(State(shared): State<Shared>, headers: HeaderMap) -> Re
     let listed = async {
         authorise(&headers, &shared.aggregator.settings.operator_tokens)?;
         let keys = keys::all(&*shared.aggregator.store).await?;
-        let public = |key: &keys::Key| PublicKey { config: key.pair.public().clone().into(), expires: key.expires };
+        let public =
+            |key: &keys::Key| PublicKey { config: key.pair.public().clone().into(), expires: key.expires };
         Ok(Json(keys.iter().map(public).collect::<Vec<_>>()).into_response())
     };
     listed.await.unwrap_or_else(|refusal: Refusal| refusal.response(None))

@@ -4,7 +4,8 @@ use janus_messages::codec::Encode as _;
 use janus_messages::problem_type::DapProblemType;
 use janus_messages::query_type::TimeInterval;
 use janus_messages::{
-    AggregateShareReq, BatchSelector, Collection, Duration, Interval, PartialBatchSelector, ReportIdChecksum, Time,
+    AggregateShareReq, BatchSelector, Collection, Duration, Interval, PartialBatchSelector, ReportIdChecksum,
+    Time,
 };
 
 use super::{Leader, Step, holder};
@@ -24,7 +25,8 @@ impl Leader {
     /// Brings one collection job forward.
     pub(super) async fn collect(&self) -> Stored<Step> {
         let aggregator = &self.aggregator;
-        let leased = aggregator.store.lease_collection(aggregator.now(), self.lease_until(), holder()).await?;
+        let leased =
+            aggregator.store.lease_collection(aggregator.now(), self.lease_until(), holder()).await?;
         let Some(lease) = leased else { return Ok(Step::Idle) };
         let outcome = match self.try_collect(&lease).await {
             Ok(outcome) => outcome,

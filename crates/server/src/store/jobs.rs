@@ -5,7 +5,7 @@ use sqlx::query::Query;
 use sqlx::{Any, AnyConnection, Row as _};
 
 use super::sql::{array, bytes, int, number};
-use super::{Answer, CollectionJob, Dropped, Id, Known, Lease, Opened, SqlStore, Span, Stage, Stored, Task};
+use super::{Answer, CollectionJob, Dropped, Id, Known, Lease, Opened, Span, SqlStore, Stage, Stored, Task};
 
 /// Binds task, job and holder as the last parameters.
 pub(super) fn rest_of_lease<'q>(
@@ -175,10 +175,17 @@ impl SqlStore {
         query.fetch_optional(&self.pool).await?.map(read).transpose()
     }
 
-    pub(super) async fn mark(&self, lease: &Lease, stage: Stage, problem: &str, result: &[u8]) -> Stored<bool> {
+    pub(super) async fn mark(
+        &self,
+        lease: &Lease,
+        stage: Stage,
+        problem: &str,
+        result: &[u8],
+    ) -> Stored<bool> {
         let statement = "UPDATE collections SET state = $1, problem = $2, result = $3
             WHERE task = $4 AND id = $5 AND holder = $6 AND state < 2";
-        let query = sqlx::query(statement).bind(stage.number()).bind(problem.to_owned()).bind(result.to_vec());
+        let query =
+            sqlx::query(statement).bind(stage.number()).bind(problem.to_owned()).bind(result.to_vec());
         Ok(rest_of_lease(query, lease).execute(&self.pool).await?.rows_affected() == 1)
     }
 }

@@ -42,7 +42,8 @@ impl SqlStore {
         let mut tx = self.begin().await?;
         let statement = "SELECT COUNT(*), CAST(COALESCE(MIN(arrived), 0) AS BIGINT) FROM
             (SELECT arrived FROM reports WHERE task = $1 AND state = 0 ORDER BY arrived LIMIT $2) waiting";
-        let row = sqlx::query(statement).bind(task.to_vec()).bind(i64::from(size)).fetch_one(&mut *tx).await?;
+        let row =
+            sqlx::query(statement).bind(task.to_vec()).bind(i64::from(size)).fetch_one(&mut *tx).await?;
         let (waiting, oldest) = (number(&row, 0)?, number(&row, 1)?);
         if waiting == 0 || (waiting < u64::from(size) && oldest > older_than) {
             return Ok(0);
@@ -82,7 +83,8 @@ impl SqlStore {
             self.add_to_bucket(&mut tx, &lease.task, bucket).await?;
         }
         let statement = "UPDATE reports SET state = 2, body = $1 WHERE task = $2 AND job = $3 AND state = 1";
-        let query = sqlx::query(statement).bind(Vec::new()).bind(lease.task.to_vec()).bind(lease.job.to_vec());
+        let query =
+            sqlx::query(statement).bind(Vec::new()).bind(lease.task.to_vec()).bind(lease.job.to_vec());
         query.execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(true)

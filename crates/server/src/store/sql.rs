@@ -6,8 +6,8 @@ use sqlx::{Any, AnyPool, Row as _, Transaction};
 
 use super::schema::{OF_A_TASK, TABLES};
 use super::{
-    AddNoise, Answer, Bucket, Claim, Closing, CollectionJob, Dropped, Id, Known, Lease, Opened, Span, Stage, Store,
-    StoreError, Stored, StoredKey, StoredReport, Task, TaskCounts, Upload,
+    AddNoise, Answer, Bucket, Claim, Closing, CollectionJob, Dropped, Id, Known, Lease, Opened, Span, Stage,
+    Store, StoreError, Stored, StoredKey, StoredReport, Task, TaskCounts, Upload,
 };
 
 /// A [`Store`] in a database.
@@ -45,7 +45,9 @@ impl SqlStore {
 
     async fn prepare(&self) -> Stored<()> {
         if !self.postgres {
-            for pragma in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 10000"] {
+            for pragma in
+                ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 10000"]
+            {
                 sqlx::query(pragma).fetch_all(&self.pool).await?;
             }
         }
@@ -63,13 +65,18 @@ impl SqlStore {
 
     /// Begins a transaction that may write.
     pub(super) async fn begin(&self) -> Stored<Tx> {
-        let tx = if self.postgres { self.pool.begin().await } else { self.pool.begin_with("BEGIN IMMEDIATE").await };
+        let tx = if self.postgres {
+            self.pool.begin().await
+        } else {
+            self.pool.begin_with("BEGIN IMMEDIATE").await
+        };
         Ok(tx?)
     }
 
     /// A statement with the locking clauses that PostgreSQL needs and SQLite, which has one writer, lacks.
     pub(super) fn locking(&self, statement: &str) -> String {
-        let clauses = [("{UPDATE}", " FOR UPDATE"), ("{SHARE}", " FOR SHARE"), ("{SKIP}", " FOR UPDATE SKIP LOCKED")];
+        let clauses =
+            [("{UPDATE}", " FOR UPDATE"), ("{SHARE}", " FOR SHARE"), ("{SKIP}", " FOR UPDATE SKIP LOCKED")];
         clauses.iter().fold(statement.to_owned(), |text, (mark, clause)| {
             text.replace(mark, if self.postgres { clause } else { "" })
         })
@@ -115,7 +122,8 @@ impl Store for SqlStore {
         let statement = "INSERT INTO hpke_keys (id, public, private, created, expires)
             SELECT $1, $2, $3, (SELECT COALESCE(MAX(created), 0) + 1 FROM hpke_keys), $4 WHERE 1 = 1
             ON CONFLICT DO NOTHING";
-        let query = sqlx::query(statement).bind(i64::from(id)).bind(key.public.clone()).bind(key.private.clone());
+        let query =
+            sqlx::query(statement).bind(i64::from(id)).bind(key.public.clone()).bind(key.private.clone());
         let done = query.bind(int(key.expires)).execute(&self.pool).await?;
         Ok(done.rows_affected() == 1)
     }
@@ -179,13 +187,22 @@ impl Store for SqlStore {
         let reason = |row: &AnyRow| Ok((row.try_get::<String, _>(0)?, number(row, 1)?));
         Ok(TaskCounts {
             waiting: one("SELECT COUNT(*) FROM reports WHERE task = $1 AND state < 2").await?,
-            aggregated: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM buckets WHERE task = $1").await?,
-            collected: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM released WHERE task = $1").await?,
+            aggregated: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM buckets WHERE task = $1")
+                .await?,
+            collected: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM released WHERE task = $1")
+                .await?,
             rejected: rows.iter().map(reason).collect::<Stored<_>>()?,
         })
     }
 
-    async fn put_report(&self, task: &Task, report: &StoredReport, time: u64, now: u64, quota: u64) -> Stored<Upload> {
+    async fn put_report(
+        &self,
+        task: &Task,
+        report: &StoredReport,
+        time: u64,
+        now: u64,
+        quota: u64,
+    ) -> Stored<Upload> {
         self.insert_report(task, report, time, now, quota).await
     }
 
@@ -244,7 +261,13 @@ impl Store for SqlStore {
         self.release("collections", lease, until).await
     }
 
-    async fn mark_collection(&self, lease: &Lease, stage: Stage, problem: &str, result: &[u8]) -> Stored<bool> {
+    async fn mark_collection(
+        &self,
+        lease: &Lease,
+        stage: Stage,
+        problem: &str,
+        result: &[u8],
+    ) -> Stored<bool> {
         self.mark(lease, stage, problem, result).await
     }
 

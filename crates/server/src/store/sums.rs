@@ -51,7 +51,8 @@ fn add_shares(a: &[u8], b: &[u8]) -> Stored<Vec<u8>> {
 
 impl SqlStore {
     pub(super) async fn add_to_bucket(&self, tx: &mut Tx, task: &Task, bucket: &Bucket) -> Stored<()> {
-        let statement = "INSERT INTO buckets (task, start, share, reports, checksum) VALUES ($1, $2, $3, 0, $4)
+        let statement =
+            "INSERT INTO buckets (task, start, share, reports, checksum) VALUES ($1, $2, $3, 0, $4)
             ON CONFLICT DO NOTHING";
         let query = sqlx::query(statement).bind(task.to_vec()).bind(int(bucket.start));
         query.bind(Vec::new()).bind(vec![0; 32]).execute(&mut **tx).await?;

@@ -4,7 +4,7 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
-pub mod postgres;
+pub(crate) mod postgres;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,53 +19,55 @@ use onshelf_core::protocol::manifest::{Aggregator as Named, TASK_FORMAT, TaskMan
 use onshelf_core::protocol::report::{SealedReport, random_id, seal_integers, upload_url};
 use onshelf_core::protocol::shard::Vdaf;
 use onshelf_core::version::{signing_key, to_hex};
-use onshelf_server::aggregator::{Aggregator, Clock, Limits, Peer, Role, Settings, Times, Token, system_clock};
+use onshelf_server::aggregator::{
+    Aggregator, Clock, Limits, Peer, Role, Settings, Times, Token, system_clock,
+};
 use onshelf_server::collector::{CollectError, CollectorClient};
 use onshelf_server::http::router;
+use onshelf_server::keys;
 use onshelf_server::leader::{Leader, Step};
 use onshelf_server::noise::Noise;
 use onshelf_server::random;
 use onshelf_server::service::serve;
 use onshelf_server::store::SqlStore;
-use onshelf_server::keys;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 /// Fewest reports of a batch, which no test can go below.
-pub const BATCH: usize = 1_000;
+pub(crate) const BATCH: usize = 1_000;
 
 /// Two fresh databases, and what keeps them.
-pub struct Databases {
-    pub leader: String,
-    pub helper: String,
+pub(crate) struct Databases {
+    pub(crate) leader: String,
+    pub(crate) helper: String,
     keep: Option<tempfile::TempDir>,
 }
 
 /// SQLite files in a folder of their own.
-pub fn sqlite() -> Databases {
+pub(crate) fn sqlite() -> Databases {
     let dir = tempfile::tempdir().unwrap();
     let url = |name: &str| format!("sqlite:{}", dir.path().join(name).display());
     Databases { leader: url("leader.db"), helper: url("helper.db"), keep: Some(dir) }
 }
 
 /// Two databases in this process's PostgreSQL; `None`, with the reason printed, where there is none.
-pub async fn postgres() -> Option<Databases> {
+pub(crate) async fn postgres() -> Option<Databases> {
     let server = postgres::server()?;
     let (leader, helper) = (server.database().await, server.database().await);
     Some(Databases { leader, helper, keep: None })
 }
 
 /// What a pair is made with.
-pub struct Options {
-    pub noise: [Noise; 2],
-    pub dimension: usize,
-    pub bits: u32,
-    pub policy: Policy,
-    pub times: Times,
-    pub limits: Limits,
-    pub precision: u64,
+pub(crate) struct Options {
+    pub(crate) noise: [Noise; 2],
+    pub(crate) dimension: usize,
+    pub(crate) bits: u32,
+    pub(crate) policy: Policy,
+    pub(crate) times: Times,
+    pub(crate) limits: Limits,
+    pub(crate) precision: u64,
     /// Replaces the helper's address for the leader.
-    pub helper_url: Option<String>,
+    pub(crate) helper_url: Option<String>,
 }
 
 impl Default for Options {
@@ -85,10 +87,10 @@ impl Default for Options {
 
 /// A clock that tests move.
 #[derive(Clone, Default)]
-pub struct Shift(Arc<AtomicI64>);
+pub(crate) struct Shift(Arc<AtomicI64>);
 
 impl Shift {
-    pub fn set(&self, seconds: i64) {
+    pub(crate) fn set(&self, seconds: i64) {
         self.0.store(seconds, Ordering::SeqCst);
     }
 
@@ -99,17 +101,17 @@ impl Shift {
 }
 
 /// Leader and helper of one task.
-pub struct Pair {
-    pub leader: Arc<Aggregator>,
-    pub helper: Arc<Aggregator>,
-    pub driver: Leader,
-    pub task: TaskManifest,
-    pub envelope: Vec<u8>,
-    pub collector: Keypair,
-    pub token: Token,
-    pub shifts: [Shift; 2],
-    pub client: reqwest::Client,
-    pub databases: Databases,
+pub(crate) struct Pair {
+    pub(crate) leader: Arc<Aggregator>,
+    pub(crate) helper: Arc<Aggregator>,
+    pub(crate) driver: Leader,
+    pub(crate) task: TaskManifest,
+    pub(crate) envelope: Vec<u8>,
+    pub(crate) collector: Keypair,
+    pub(crate) token: Token,
+    pub(crate) shifts: [Shift; 2],
+    pub(crate) client: reqwest::Client,
+    pub(crate) databases: Databases,
     signer: [u8; 32],
     stop: watch::Sender<bool>,
 }
@@ -120,12 +122,12 @@ impl Drop for Pair {
     }
 }
 
-pub fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     system_clock()()
 }
 
 /// A task's parameters around now.
-pub fn parameters(options: &Options, leader: Named, helper: Named, collector: &Keypair) -> TaskParameters {
+pub(crate) fn parameters(options: &Options, leader: Named, helper: Named, collector: &Keypair) -> TaskParameters {
     let encoding = Encoding::new(options.dimension, options.bits, 1.0, Seed([7; 32])).unwrap();
     let start = (now() - 86_400) / 86_400 * 86_400;
     TaskParameters {
@@ -147,7 +149,7 @@ pub fn parameters(options: &Options, leader: Named, helper: Named, collector: &K
 }
 
 impl Pair {
-    pub async fn new(databases: Databases, options: Options) -> Self {
+    pub(crate) async fn new(databases: Databases, options: Options) -> Self {
         let signer: [u8; 32] = random::array();
         let public = to_hex(signing_key(&to_hex(&signer)).unwrap().verifying_key().as_bytes());
         let (secret, token) = (random::array(), Token(to_hex(&random::array::<16>())));
@@ -188,11 +190,24 @@ impl Pair {
         helper.add_task(&envelope).await.unwrap();
         let driver = Leader::new(leader.clone()).unwrap();
         let client = reqwest::Client::new();
-        Self { leader, helper, driver, task, envelope, collector, token, shifts, client, databases, signer, stop }
+        Self {
+            leader,
+            helper,
+            driver,
+            task,
+            envelope,
+            collector,
+            token,
+            shifts,
+            client,
+            databases,
+            signer,
+            stop,
+        }
     }
 
     /// Another task of the same aggregators.
-    pub async fn another_task(&self, change: impl FnOnce(&mut TaskParameters)) -> TaskManifest {
+    pub(crate) async fn another_task(&self, change: impl FnOnce(&mut TaskParameters)) -> TaskManifest {
         let mut parameters = self.task.parameters().clone();
         change(&mut parameters);
         let task = TaskManifest::new(parameters).unwrap();
@@ -203,19 +218,20 @@ impl Pair {
     }
 
     /// A report of an honest client.
-    pub fn seal(&self, vector: &[u32]) -> SealedReport {
+    pub(crate) fn seal(&self, vector: &[u32]) -> SealedReport {
         seal_integers(&self.task, vector, now(), &mut random::fill).unwrap()
     }
 
     /// Uploads; the answer's status and body.
-    pub async fn put(&self, body: Vec<u8>) -> (u16, String) {
-        let request = self.client.put(upload_url(&self.task)).header("content-type", "application/dap-report");
+    pub(crate) async fn put(&self, body: Vec<u8>) -> (u16, String) {
+        let request =
+            self.client.put(upload_url(&self.task)).header("content-type", "application/dap-report");
         let answer = request.body(body).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// Uploads `count` reports, eight at a time, and gives their sum.
-    pub async fn upload_many(&self, count: usize) -> Vec<i128> {
+    pub(crate) async fn upload_many(&self, count: usize) -> Vec<i128> {
         let length = self.task.parameters().encoding.length();
         let mut sum = vec![0; length];
         let mut running = tokio::task::JoinSet::new();
@@ -223,7 +239,8 @@ impl Pair {
             let vector = vector(n, length, self.task.parameters().encoding.top());
             sum.iter_mut().zip(&vector).for_each(|(s, v)| *s += i128::from(*v));
             let report = self.seal(&vector);
-            let request = self.client.put(upload_url(&self.task)).header("content-type", "application/dap-report");
+            let request =
+                self.client.put(upload_url(&self.task)).header("content-type", "application/dap-report");
             let request = request.body(report.bytes);
             running.spawn(async move { request.send().await.unwrap().status().as_u16() });
             if running.len() >= 8 {
@@ -237,7 +254,7 @@ impl Pair {
     }
 
     /// Lets the leader work until it has nothing to do, for a minute at most.
-    pub async fn work(&self) {
+    pub(crate) async fn work(&self) {
         for _ in 0..600 {
             match self.driver.step().await {
                 Step::Done => {}
@@ -249,17 +266,22 @@ impl Pair {
     }
 
     /// The collector's client.
-    pub fn collecting(&self) -> CollectorClient {
+    pub(crate) fn collecting(&self) -> CollectorClient {
         CollectorClient::new(self.token.clone(), self.collector.clone(), None).unwrap()
     }
 
     /// Collects the whole task, while the leader works.
-    pub async fn collect(&self) -> Result<NoisedSum, CollectError> {
+    pub(crate) async fn collect(&self) -> Result<NoisedSum, CollectError> {
         self.collect_batch(Batch::whole(&self.task), &random_id(&mut random::fill), 30).await
     }
 
     /// Collects a batch, while the leader works.
-    pub async fn collect_batch(&self, batch: Batch, job: &str, patience: u64) -> Result<NoisedSum, CollectError> {
+    pub(crate) async fn collect_batch(
+        &self,
+        batch: Batch,
+        job: &str,
+        patience: u64,
+    ) -> Result<NoisedSum, CollectError> {
         let (stop, stopped) = watch::channel(false);
         let workers = self.driver.spawn(1, &stopped);
         let sum = self.collecting().collect(&self.task, batch, job, patience).await;
@@ -271,13 +293,13 @@ impl Pair {
     }
 
     /// Refused reports of a reason, on both sides.
-    pub fn rejected(&self, reason: &str) -> [u64; 2] {
+    pub(crate) fn rejected(&self, reason: &str) -> [u64; 2] {
         [self.leader.metrics.rejected(reason), self.helper.metrics.rejected(reason)]
     }
 }
 
 /// The n-th test vector.
-pub fn vector(n: usize, length: usize, top: u32) -> Vec<u32> {
+pub(crate) fn vector(n: usize, length: usize, top: u32) -> Vec<u32> {
     (0..length).map(|at| ((n * 7 + at * 3) % (top as usize + 1)) as u32).collect()
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use sqlx::Connection as _;
 
 /// A running server.
-pub struct Server {
+pub(crate) struct Server {
     port: u16,
     count: AtomicU32,
     // Its standard input: when this process ends it closes, and the server is stopped.
@@ -22,14 +22,15 @@ pub struct Server {
 }
 
 /// The server of this process, or `None` with the reason printed.
-pub fn server() -> Option<&'static Server> {
+pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
     SERVER.get_or_init(start).as_ref()
 }
 
 /// The newest PostgreSQL of the system.
 fn programs() -> Option<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|e| e.path().join("bin")).collect();
+    let mut found: Vec<PathBuf> =
+        fs::read_dir("/usr/lib/postgresql").ok()?.flatten().map(|e| e.path().join("bin")).collect();
     found.retain(|path| path.join("initdb").exists());
     found.sort();
     found.pop()
@@ -87,7 +88,13 @@ fn run(programs: &Path, dir: &Path, data: &Path, port: u16, user: Option<(u32, u
         -c max_connections=100 >"$4/log" 2>&1 & pid=$!; cat >/dev/null; kill -QUIT $pid; wait $pid; rm -rf "$4""#;
     let mut command = Command::new("sh");
     command.args(["-c", script, "sh"]).arg(programs).arg(data).arg(port.to_string()).arg(dir);
-    as_user(&mut command, user).current_dir(dir).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    as_user(&mut command, user)
+        .current_dir(dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap()
 }
 
 impl Server {
@@ -106,7 +113,7 @@ impl Server {
     }
 
     /// A new, empty database.
-    pub async fn database(&self) -> String {
+    pub(crate) async fn database(&self) -> String {
         let name = format!("test{}", self.count.fetch_add(1, Ordering::SeqCst));
         let mut tries = 0;
         let mut connection = loop {
@@ -119,5 +126,12 @@ impl Server {
         };
         sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut connection).await.unwrap();
         self.url(&name)
+    }
+
+    /// Takes a database away from whoever uses it.
+    pub(crate) async fn take_away(&self, url: &str) {
+        let name = url.rsplit('/').next().unwrap();
+        let mut connection = sqlx::PgConnection::connect(&self.url("postgres")).await.unwrap();
+        sqlx::query(&format!("DROP DATABASE {name} WITH (FORCE)")).execute(&mut connection).await.unwrap();
     }
 }

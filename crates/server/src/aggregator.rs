@@ -149,7 +149,7 @@ pub struct Peer {
 }
 
 /// What an aggregator is told by its operator.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     /// Which it is.
     pub role: Role,
@@ -169,6 +169,13 @@ pub struct Settings {
     pub limits: Limits,
     /// Times.
     pub times: Times,
+}
+
+/// Without its secrets.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Settings({}, {:?}, {:?})", self.role.name(), self.limits, self.times)
+    }
 }
 
 /// Seconds since 1970.

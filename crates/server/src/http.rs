@@ -28,7 +28,6 @@ pub struct Shared {
 
 /// The resources of one role. `embedded`: the other role runs in the same process, which the status
 /// page says.
-#[must_use]
 pub fn router(aggregator: Arc<Aggregator>, embedded: bool) -> Router {
     let role = aggregator.role();
     let uploads = Arc::new(Semaphore::new(aggregator.settings.limits.uploads_at_once.max(1)));

@@ -10,7 +10,7 @@ use janus_messages::{
     HpkeCiphertext, InputShareAad, PlaintextInputShare, Report, ReportId, ReportMetadata, Role, TaskId, Time,
 };
 use onshelf_core::protocol::hpke::{PublicConfig, Purpose, seal};
-use onshelf_core::protocol::report::upload_url;
+use onshelf_core::protocol::report::{seal_integers, upload_url};
 use onshelf_server::problem::Problem;
 use onshelf_server::random;
 use prio::vdaf::Client as _;
@@ -147,6 +147,7 @@ async fn reports_are_refused_with_daps_reasons() {
     let at = tampered.len() - 200;
     tampered[at] ^= 1;
     let metadata = ReportMetadata::new(ReportId::from([1; 16]), *report.metadata().time());
+    assert_eq!(upload_problem(&pair, tampered).await, (400, "reportRejected".into()));
     let renamed = Report::new(
         metadata,
         report.public_share().to_vec(),
@@ -154,7 +155,7 @@ async fn reports_are_refused_with_daps_reasons() {
         report.helper_encrypted_input_share().clone(),
     );
     assert_eq!(upload_problem(&pair, renamed.get_encoded().unwrap()).await, (400, "reportRejected".into()));
-    assert_eq!(pair.rejected("not-opened")[0], 1);
+    assert_eq!(pair.rejected("not-opened")[0], 2);
 
     // Sealed for another task, with this one's keys.
     let metadata = ReportMetadata::new(ReportId::from([2; 16]), *report.metadata().time());
@@ -355,6 +356,29 @@ async fn bodies_are_bounded_in_length_time_and_number() {
     let (status, _) = problem(put(pair.seal(&vector(9, 8, 15)).bytes.into()).await.unwrap()).await;
     assert_eq!(status, 429);
     assert_eq!(pair.rejected("queue-full")[0], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_rotate_and_end() {
+    let mut options = Options::default();
+    options.times.key_lifetime = 3_600;
+    let pair = Pair::new(sqlite(), options).await;
+    // A new key is for new tasks; the task keeps its own.
+    let new = onshelf_server::keys::rotate(&*pair.leader.store, now() + 86_400).await.unwrap();
+    assert_eq!(pair.put(pair.seal(&vector(1, 8, 15)).bytes).await.0, 201);
+    let task = pair.another_task(|p| p.leader.hpke = new.pair.public().clone()).await;
+    let sealed = seal_integers(&task, &vector(1, 8, 15), now(), &mut random::fill).unwrap();
+    let request = pair.client.put(upload_url(&task)).header("content-type", "application/dap-report");
+    assert_eq!(request.body(sealed.bytes).send().await.unwrap().status(), 201);
+    // The helper's key ends before the job comes; then the leader's.
+    pair.shifts[1].set(2 * 3_600);
+    pair.work().await;
+    assert_eq!(pair.rejected("unknown-key"), [2, 2]);
+    pair.shifts[0].set(2 * 3_600);
+    let late = upload_problem(&pair, pair.seal(&vector(2, 8, 15)).bytes).await;
+    assert_eq!(late, (400, "outdatedConfig".into()));
+    let (status, document) = problem(pair.client.get(config_url(&pair)).send().await.unwrap()).await;
+    assert_eq!((status, document.kind.ends_with("outdatedConfig")), (400, true));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

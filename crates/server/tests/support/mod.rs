@@ -127,7 +127,12 @@ pub(crate) fn now() -> u64 {
 }
 
 /// A task's parameters around now.
-pub(crate) fn parameters(options: &Options, leader: Named, helper: Named, collector: &Keypair) -> TaskParameters {
+pub(crate) fn parameters(
+    options: &Options,
+    leader: Named,
+    helper: Named,
+    collector: &Keypair,
+) -> TaskParameters {
     let encoding = Encoding::new(options.dimension, options.bits, 1.0, Seed([7; 32])).unwrap();
     let start = (now() - 86_400) / 86_400 * 86_400;
     TaskParameters {

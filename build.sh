@@ -158,9 +158,14 @@ setup_browsers() {
   [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || packages firefox-esr || note "tests in Firefox will be skipped"
 }
 
+# The aggregators' tests start a PostgreSQL of their own from the system's programs.
+have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+setup_postgres() { have_postgres || packages postgresql || note "tests on PostgreSQL will be skipped"; }
+
 setup() {
   setup_build
   setup_browsers
+  setup_postgres
   cargo_tool cargo-deny "$DENY" cargo-deny || note "cargo-deny is missing: the dependency audit will be skipped"
 }
 DENY=0.20.2
@@ -345,6 +350,7 @@ run_tests() {
   build_package
   size
   say "Rust tests"
+  have_postgres || { note "SKIPPED: the aggregators' tests on PostgreSQL, which is not installed"; SKIPPED=$((SKIPPED + 1)); }
   local log=$CACHE/test.log failed=0
   native test --release --locked --workspace --no-fail-fast 2>&1 | tee "$log" || failed=1
   count_rust "$log"

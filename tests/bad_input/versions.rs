@@ -1,5 +1,6 @@
 //! A new model version while something was learned on the one before, earlier sessions, and a lost lead.
 
+use onshelf_core::part::Part;
 use onshelf_core::version::{FileEntry, FineTuneConfig, Manifest, Role, Strategy};
 use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::shopper::{PAST_CLICKS, PAST_SESSIONS, Restored, Shopper, Tracked};
@@ -48,6 +49,66 @@ fn a_version_with_another_adapter_alone_carries_what_was_learned_over() {
     assert_eq!(new.clicks(), old.clicks());
     assert_eq!(ask(&mut new, &shelf(5)).len(), 5);
     block_on(new.fine_tune(2)).unwrap();
+}
+
+/// The same weights with a trend, as rounds of private sums make them.
+fn with_trend() -> Weights {
+    let mut out = weights(ITEMS);
+    let centroids = &out.floats["items.centroids"];
+    let values = (0..centroids.values.len()).map(|at| 0.1 * (at as f32).sin()).collect();
+    let trend = Tensor { shape: centroids.shape.clone(), values };
+    out.floats.insert("items.trend".into(), trend);
+    out
+}
+
+#[test]
+fn a_version_with_a_trend_alone_carries_what_was_learned_over_as_it_is() {
+    let mut old = version("v1", "f", b"c", &weights(ITEMS));
+    learn(&mut old);
+    let mut new = version("v2", "f", b"c", &with_trend());
+    assert_eq!(new.import_state(&old.export_state().unwrap()), Ok(Restored::Rebased));
+    assert_eq!(new.personal().adapter, old.personal().adapter);
+    assert_eq!(new.personal().taste, old.personal().taste);
+    let (before, after) = (ask(&mut old, &shelf(20)), ask(&mut new, &shelf(20)));
+    assert_ne!(before, after, "the trend orders shelves");
+}
+
+#[test]
+fn a_contribution_is_of_the_clicks_at_the_shipped_student() {
+    let mut s = version("v1", "f", b"c", &with_trend());
+    let part = Part::of_round(s.student().shape(), 0).unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap(), None, "no click");
+    view(&mut s, "i5", NOON);
+    assert_eq!(block_on(s.contribution(&part)).unwrap(), None, "one click foretells nothing");
+    view(&mut s, "i17", NOON + MINUTE);
+    let given = block_on(s.contribution(&part)).unwrap().unwrap();
+    assert_eq!(given.len(), part.range(s.student().shape()).unwrap().len());
+    assert!(given.iter().any(|x| *x != 0.0) && given.iter().all(|x| x.is_finite()));
+    // What was learned here is not in it, and nothing is changed by it.
+    let state = s.export_state().unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap().unwrap(), given);
+    assert_eq!(s.export_state().unwrap(), state);
+    block_on(s.fine_tune(3)).unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap().unwrap(), given);
+    let beyond = Part { first: 0, count: 100 };
+    assert!(block_on(s.contribution(&beyond)).is_err());
+}
+
+#[test]
+fn a_trend_that_does_not_fit_is_refused() {
+    let load = |weights: &Weights| {
+        Shopper::new("v1".into(), manifest(ITEMS), numbered(ITEMS), weights, &Compute::Cpu, 7)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    let mut short = with_trend();
+    short.floats.get_mut("items.trend").unwrap().values.truncate(10);
+    short.floats.get_mut("items.trend").unwrap().shape = vec![10];
+    assert!(load(&short).unwrap_err().contains("items.trend"));
+    let mut broken = with_trend();
+    broken.floats.get_mut("items.trend").unwrap().values[3] = f32::INFINITY;
+    assert!(load(&broken).is_err());
+    assert!(load(&with_trend()).is_ok());
 }
 
 #[test]

@@ -97,6 +97,9 @@ pub(crate) struct BenchmarkArgs {
     /// `federated`: most periods that are learned from (0: all).
     #[arg(long, default_value_t = 0)]
     periods: usize,
+    /// `federated`: leave out the centrally trained trend, which costs more than all else together.
+    #[arg(long)]
+    skip_central_trend: bool,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -182,6 +185,7 @@ impl BenchmarkArgs {
                     epsilons: self.epsilon.clone(),
                     stride: self.stride,
                     periods: self.periods,
+                    central_trend: !self.skip_central_trend,
                     seed: train.seed,
                 };
                 if self.protocol == Protocol::Poisoning {

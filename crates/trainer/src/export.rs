@@ -160,6 +160,14 @@ pub(crate) fn append_version(
     let mut log = VersionLog::read(&bytes, &trusted).context(
         "versions.log is not what this key wrote; publish into another folder, or with the key of this one",
     )?;
+    if log.entries().is_empty()
+        && let Ok(serving) = fs::read(out.join("latest.json"))
+        && let Ok(serving) = Manifest::verify(&serving, &trusted)
+        && serving.digest != model
+    {
+        // What was published before there was a log.
+        bytes.extend(log.append(Event::Published, &serving.digest, serving.manifest.created, key)?);
+    }
     if log.entries().last().is_some_and(|last| last.model == model) {
         return Ok(());
     }

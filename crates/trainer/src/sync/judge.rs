@@ -85,7 +85,7 @@ pub fn clicks(student: &Student, sessions: &[Read], counts: &[u32]) -> Result<Ve
     let ranks = foretell(student, sessions)?;
     let of = |(session, ranks): (usize, Vec<Option<usize>>)| {
         let items = &sessions[session].items;
-        let click = |(at, rank)| Click {
+        let click = |(at, rank): (usize, Option<usize>)| Click {
             session,
             before: at + 1,
             known: counts[items[at + 1] as usize] >= middle,

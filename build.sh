@@ -16,7 +16,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 BUDGET_CPU=350000
 BUDGET_WEBGPU=1600000
 # The sync module is fetched beside another one: itself and its glue alone.
-BUDGET_SYNC=130000
+BUDGET_SYNC=150000
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 note() { printf '   %s\n' "$*" >&2; }

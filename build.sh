@@ -16,7 +16,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 BUDGET_CPU=350000
 BUDGET_WEBGPU=1300000
 # The sync module is fetched beside another one: itself and its glue alone.
-BUDGET_SYNC=130000
+BUDGET_SYNC=150000
 
 say() { printf '\033[1m== %s\033[0m\n' "$*" >&2; }
 note() { printf '   %s\n' "$*" >&2; }
@@ -358,7 +358,8 @@ run_tests() {
   say "browser tests"
   train_for_tests
   native build --release --locked -p onshelf-core --features protocol --example open_report >&2
-  export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report
+  native build --release --locked -p onshelf-server >&2
+  export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report ONSHELF_SERVER=$CACHE/native/release/onshelf-server
   node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
   count_node "$log"
   printf '\nonshelf: %d passed, %d failed, %d skipped\n' "$PASSED" "$FAILED" "$SKIPPED"

@@ -4,79 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
+import { at, joined, record, round, task, until, uploads } from "./rounds.mjs";
 import { withShelf } from "./with-shelf.mjs";
-
-const round = aggregators();
-
-/** A task for the fake model, open for an hour. */
-function task(changes = {}, more = {}) {
-  const now_s = Math.floor(Date.now() / 1000);
-  const facts = {
-    task_id: "task-1",
-    lineage: "lineage",
-    round: 1,
-    model: "fake-1, in full",
-    parameters: 8,
-    participations: 12,
-    epsilon: 4,
-    min_batch: 1000,
-    opens_s: now_s - 10,
-    expires_s: now_s + 3600,
-    leader: "/round/leader/",
-    helper: "/round/helper/",
-    ...changes,
-  };
-  return { facts, leader: "leader", helper: "helper", ...more };
-}
-
-/** The addresses of a task are absolute, and a test's server is only known when it runs. */
-const at = (url, one) => {
-  const { leader, helper } = one.facts;
-  return JSON.stringify({
-    ...one,
-    facts: { ...one.facts, leader: url + leader, helper: url + helper },
-  });
-};
-
-const joined = (more = {}) => ({
-  options: {
-    storage: "indexeddb",
-    consent: "device+sync",
-    sync: { task: "/round/task.json", max_delay_ms: 0 },
-    ...more,
-  },
-});
-
-/** Reads the record of participations and the report that waits, in the page. */
-const record = (page) =>
-  page.run(async () => {
-    const database = await new Promise((done, failed) => {
-      const request = indexedDB.open("onshelf-sync", 1);
-      request.onsuccess = () => done(request.result);
-      request.onerror = () => failed(request.error);
-    });
-    const all = (name) =>
-      new Promise((done) => {
-        const request = database.transaction(name).objectStore(name).getAll();
-        request.onsuccess = () => done(request.result);
-      });
-    const participations = await all("participations");
-    const pending = (await all("pending")).map(({ report }) => new TextDecoder().decode(report));
-    database.close();
-    return { participations, pending };
-  });
-
-const uploads = () => round.state.uploads.map(({ body }) => body.toString());
-
-async function until(condition, ms = 20_000) {
-  for (const end = Date.now() + ms; Date.now() < end;) {
-    if (await condition()) return;
-    await new Promise((done) => setTimeout(done, 25));
-  }
-  throw new Error(`waited in vain: ${condition}`);
-}
 
 for (const browser of ["chromium", "firefox"]) {
   const suite = browserSuite(browser, { intercept: round.intercept });

@@ -30,6 +30,17 @@ export const KEYS = {
   collector: aggregatorKey(3),
 };
 
+/** The chunk length with the shortest proof: as `prio` chooses it, by trying powers of two as sizes of polynomials. */
+function chunkLength(bits) {
+  let best = { length: bits, proof: Infinity };
+  for (let size = 2; size <= 2 * bits; size *= 2) {
+    const length = Math.ceil(bits / (size - 1));
+    const proof = 2 * length + 2 * (size - 1) + 1;
+    if (proof < best.proof) best = { length, proof };
+  }
+  return best.length;
+}
+
 /**
  * A task, not yet signed, whose aggregators answer below `url`/round/.
  *
@@ -46,7 +57,7 @@ export function task({ url, model, dimension, clip = 1, bits = 4 }, changes = {}
     lineage: "test",
     round: 1,
     encoding: { dimension, bits, clip, rotation_seed: "07".repeat(32) },
-    chunk_length: Math.round(Math.sqrt(length * bits)),
+    chunk_length: chunkLength(length * bits),
     policy: {
       epsilon: 4,
       delta: 1e-6,

@@ -194,7 +194,7 @@ fn lines(learners: &[Learner<'_>], tested: Vec<Vec<(u32, Summary)>>) -> Vec<Line
             (gap > 0.0).then(|| (values(own)[at] - values(&frozen)[at]) / gap)
         })
     };
-    let line = |((learner, periods), mean): ((&Learner<'_>, Vec<(u32, Summary)>), &Summary)| Line {
+    let line = |learner: &Learner<'_>, periods, mean: &Summary| Line {
         arm: learner.arm,
         mean: *mean,
         periods,
@@ -202,7 +202,8 @@ fn lines(learners: &[Learner<'_>], tested: Vec<Vec<(u32, Summary)>>) -> Vec<Line
         of_trend: share(mean, of(Arm::CentralTrend)),
         of_student: share(mean, of(Arm::CentralStudent)),
     };
-    learners.iter().zip(tested).zip(&means).map(line).collect()
+    let lines = learners.iter().zip(tested).zip(&means);
+    lines.map(|((learner, periods), mean)| line(learner, periods, mean)).collect()
 }
 
 fn save(done: &Federated, out: &Path) -> Result<()> {

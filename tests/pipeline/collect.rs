@@ -153,10 +153,10 @@ fn a_good_sum_becomes_a_version_and_can_be_taken_back() {
     assert_eq!((spent()[0].releases, *sums.asked.borrow()), (1, 1));
     assert!((spent()[0].epsilon - 8.0).abs() < 1e-3);
 
-    let Stage::Over(Outcome::Published { version, verdict }) = &over.stage else { panic!("{over:?}") };
+    let Stage::Over(Outcome::Published { version, verdict }) = over.stage.clone() else { panic!("{over:?}") };
     assert!(verdict.differences[0].gain > 0.0);
     let after = serving(&folders);
-    assert_eq!((&after.version, after.manifest.format), (version, 2));
+    assert_eq!((&after.version, after.manifest.format), (&version, 2));
     assert_eq!(after.manifest.previous.as_ref(), Some(&before.version));
     // What devices learned carries over: nothing but the trend is new.
     assert_eq!((before.manifest.format, &before.manifest.frozen), (1, &after.manifest.frozen));
@@ -179,8 +179,8 @@ fn a_good_sum_becomes_a_version_and_can_be_taken_back() {
         log(&folders)[1..],
         [(Event::Published, after.digest.clone()), (Event::RolledBack, before.digest)]
     );
-    let forward = publish::roll_back(&folders.models, &folders.key, Some(version), 1_767_800_001).unwrap();
-    assert_eq!((&forward, serving(&folders).digest), (version, after.digest));
+    let forward = publish::roll_back(&folders.models, &folders.key, Some(&version), 1_767_800_001).unwrap();
+    assert_eq!((forward, serving(&folders).digest), (version, after.digest));
     for wrong in ["0123456789abcdef", "../../etc/passwd", ""] {
         assert!(publish::roll_back(&folders.models, &folders.key, Some(wrong), 0).is_err());
     }

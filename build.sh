@@ -14,7 +14,7 @@ export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 # Budgets in bytes of brotli (quality 11): a module with the JavaScript that starts it.
 BUDGET_CPU=350000
-BUDGET_WEBGPU=1600000
+BUDGET_WEBGPU=1300000
 # The sync module is fetched beside another one: itself and its glue alone.
 BUDGET_SYNC=150000
 
@@ -34,10 +34,11 @@ help() {
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
   bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
-            of the catalogue; and against TensorFlow.js and ONNX Runtime Web, if ../shared/peers has the fixture
+            of the catalogue; and against TensorFlow.js and ONNX Runtime Web (benches/peers/README.md)
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
             test on 15 and 16 beside the baselines, publish, and repeat real sessions in Chromium
   size      bytes of the modules, raw, gzip and brotli; fails above the budget
+  weigh     what weighs what in each module, by crate, before wasm-opt
   new-shoppers  learning on people who never entered training (Amazon Beauty, if ../shared/data has it):
             natively, and 200 of them again in Chromium
   clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
@@ -45,7 +46,8 @@ help() {
 
 Environment: ONSHELF_CACHE (compiled parts and tools), ONSHELF_DEMO (the demo's data), PORT,
 CHROMIUM, FIREFOX (browser programs), ONSHELF_WASM_STD=installed|rustup|debian (which wasm32
-standard library; default: the first that can be had).
+standard library; default: the first that can be had), ONSHELF_PEERS=own (bench on our fixture
+though ../shared/peers has one).
 TEXT
 }
 
@@ -156,9 +158,14 @@ setup_browsers() {
   [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || packages firefox-esr || note "tests in Firefox will be skipped"
 }
 
+# The aggregators' tests start a PostgreSQL of their own from the system's programs.
+have_postgres() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null; }
+setup_postgres() { have_postgres || packages postgresql || note "tests on PostgreSQL will be skipped"; }
+
 setup() {
   setup_build
   setup_browsers
+  setup_postgres
   cargo_tool cargo-deny "$DENY" cargo-deny || note "cargo-deny is missing: the dependency audit will be skipped"
 }
 DENY=0.20.2
@@ -182,8 +189,11 @@ native() {
   CARGO_TARGET_DIR=$CACHE/native cargo "$@"
 }
 
+# Tests build the program as well, with features that their own dependencies add: after them it is there, and
+# building it once more would compile Burn a second time.
+CLI_BUILT=
 onshelf_cli() {
-  native build --release --locked -p onshelf-trainer --bin onshelf >&2
+  [ -n "$CLI_BUILT" ] || native build --release --locked -p onshelf-trainer --bin onshelf >&2
   ONSHELF_COMMIT=$(git rev-parse --short HEAD 2>/dev/null || echo unknown) "$CACHE/native/release/onshelf" "$@"
 }
 
@@ -340,9 +350,11 @@ run_tests() {
   build_package
   size
   say "Rust tests"
+  have_postgres || { note "SKIPPED: the aggregators' tests on PostgreSQL, which is not installed"; SKIPPED=$((SKIPPED + 1)); }
   local log=$CACHE/test.log failed=0
   native test --release --locked --workspace --no-fail-fast 2>&1 | tee "$log" || failed=1
   count_rust "$log"
+  [ -x "$CACHE/native/release/onshelf" ] && CLI_BUILT=yes
   say "browser tests"
   train_for_tests
   native build --release --locked -p onshelf-core --features protocol --example open_report >&2
@@ -377,30 +389,85 @@ train_for_tests() {
 
 # ---------------------------------------------------------------- figures
 
-# TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser. The
-# fixture and the peers' side are not part of this repository.
-bench_peers() {
-  local peers=$ROOT/../shared/peers work=$ROOT/build/bench/peers out=$CACHE/wasm-fixture
-  if [ ! -x "$peers/run.sh" ]; then
-    note "skipped: the peers' fixture is not there (../shared/peers)"
-    return 0
-  fi
-  say "building our side of the peers' benchmark"
+# Our side of the peers' fixture into a folder.
+build_fixture_module() {
+  local to=$1 out=$CACHE/wasm-fixture kind name features
+  say "building our sides of the peers' benchmark"
   own_parts "$out" --profile wasm --target $TARGET
-  CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET -p onshelf-fixture >&2
+  mkdir -p "$to"
+  for kind in cpu webgpu; do
+    name=onshelf_fixture features=()
+    [ $kind = cpu ] || name=onshelf_fixture_webgpu features=(--features webgpu)
+    CARGO_TARGET_DIR=$out "${WASM_CARGO[@]}" build "${WASM_FLAGS[@]}" --locked --profile wasm --target $TARGET \
+      -p onshelf-fixture ${features[@]+"${features[@]}"} >&2
+    wasm-bindgen --target web --no-typescript --out-dir "$to" --out-name $name "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
+    wasm_opt "$to/${name}_bg.wasm" "$to/small.wasm" -O3
+    mv "$to/small.wasm" "$to/${name}_bg.wasm"
+  done
+  cp benches/peers/{ours,ours-webgpu,weights}.mjs "$to/"
+}
+
+# TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser: that of
+# ../shared/peers where it is, else our own (ONSHELF_PEERS=own chooses it, ONSHELF_PEERS_OPTIONS goes to run.mjs).
+# The shipped student's fixture is always ours.
+bench_peers() {
+  local shared=$ROOT/../shared/peers own=$ROOT/build/bench/peers-own options=()
+  read -ra options <<<"${ONSHELF_PEERS_OPTIONS:-}"
+  build_fixture_module "$own/www"
+  local models
+  models=$(student_of_bench)
+  native build --release --locked -p onshelf-fixture --examples >&2
+  say "the peers, their packages and the fixtures"
+  benches/peers/prepare.sh "$own" "$CACHE/native/release/examples" "$models"
+  if [ -x "$shared/run.sh" ] && [ "${ONSHELF_PEERS:-}" != own ]; then
+    bench_shared_peers "$shared" "$own/www"
+  else
+    say "our fixture: every peer, one after the other"
+    node benches/peers/run.mjs "$own" sasrec ${options[@]+"${options[@]}"} >&2
+    node benches/peers/ratios.mjs "$own/sasrec.json"
+  fi
+  say "the shipped student"
+  node benches/peers/run.mjs "$own" student ${options[@]+"${options[@]}"} >&2
+  node benches/peers/ratios.mjs "$own/student.json"
+}
+
+# The shared fixture, with our module beside its peers.
+bench_shared_peers() {
+  local peers=$1 ours=$2 work=$ROOT/build/bench/peers
   mkdir -p "$work/www"
-  wasm-bindgen --target web --no-typescript --out-dir "$work/www" --out-name onshelf_fixture \
-    "$out/$TARGET/wasm/onshelf_fixture.wasm" >&2
-  wasm_opt "$work/www/onshelf_fixture_bg.wasm" "$work/www/small.wasm" -O3
-  mv "$work/www/small.wasm" "$work/www/onshelf_fixture_bg.wasm"
-  cp benches/peers/ours.mjs "$work/www/"
+  cp "$ours"/{ours,ours-webgpu,weights}.mjs "$ours"/onshelf_fixture* "$work/www/"
   cat >"$work/extra_peers.json" <<'JSON'
 [{ "peer": "onshelf-cpu", "url": "/www/ours.mjs", "opts": {},
-   "files": ["www/ours.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] }]
+   "files": ["www/ours.mjs", "www/weights.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] },
+ { "peer": "onshelf-webgpu", "url": "/www/ours-webgpu.mjs", "opts": {}, "modes": ["head"],
+   "files": ["www/ours-webgpu.mjs", "www/weights.mjs", "www/onshelf_fixture_webgpu.js", "www/onshelf_fixture_webgpu_bg.wasm"] }]
 JSON
   say "the peers, one after the other"
-  "$peers/run.sh" "$work" -- --quick --reps 3 --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu >&2
+  "$peers/run.sh" "$work" -- --quick --reps 3 \
+    --only plain-js,tfjs-wasm,ort-wasm,onshelf-cpu,tfjs-webgpu,ort-webgpu,onshelf-webgpu >&2
   node benches/peers/ratios.mjs "$work/results.partial.json"
+}
+
+# A model version for the student's fixture: DIGINETICA's where it was built, else one of its size with random numbers.
+student_of_bench() {
+  local real=$ROOT/build/diginetica/models made=$ROOT/build/bench/made-up-43136
+  if [ -e "$real/latest.json" ]; then
+    echo "$real"
+    return 0
+  fi
+  if [ ! -e "$made/models/latest.json" ]; then
+    native build --release --locked -p onshelf-trainer --example made_up_model >&2
+    "$CACHE/native/release/examples/made_up_model" 43136 12 "$made" >&2
+  fi
+  echo "$made/models"
+}
+
+# Instruction counts of the hot paths, where valgrind is.
+bench_instructions() {
+  say "instructions of the hot paths"
+  have valgrind || packages valgrind || { note "skipped: valgrind is not installed (Debian: apt-get install valgrind)"; return 0; }
+  native build --release --locked -p onshelf-model --example instructions >&2
+  benches/instructions.sh "$CACHE/native/release/examples/instructions"
 }
 
 size() {
@@ -408,6 +475,20 @@ size() {
   [ -e "$DIST/onshelf/onshelf_cpu_bg.wasm" ] || { setup_build; build_module cpu; build_module webgpu; build_module sync; build_package; }
   node tests/size.mjs "$DIST" "$BUDGET_CPU" "$BUDGET_WEBGPU" "$BUDGET_SYNC"
 }
+
+# Which crates a module's bytes come from; names are gone after wasm-opt, so before it.
+weigh() {
+  setup_build
+  cargo_tool twiggy "$TWIGGY" twiggy || die "twiggy could not be installed"
+  build_module cpu
+  build_module webgpu
+  local kind
+  for kind in cpu webgpu; do
+    say "the $kind module"
+    twiggy top -n 1000000 -f csv "$CACHE/wasm-$kind/$TARGET/wasm/onshelf.wasm" | node tests/weigh.mjs
+  done
+}
+TWIGGY=0.8.0
 
 bench() {
   build
@@ -433,6 +514,7 @@ bench() {
   native run --release --locked -p onshelf-trainer --example plot_clicks -- "$ROOT/build/bench/clicks.json" docs/plots/clicks.svg >&2
   say "the hot paths natively"
   native bench --locked --workspace --bench hot_paths -- --warm-up-time 1 --measurement-time 3 --noplot
+  bench_instructions
   say "the main thread while the worker learns"
   if [ -e "$real/models/latest.json" ]; then node tests/bench/main-thread.mjs "$real/models"; else node tests/bench/main-thread.mjs; fi
   bench_peers
@@ -478,7 +560,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | check | bench | diginetica | size | clean) "$command" "$@" ;;
+  setup | build | demo | train | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

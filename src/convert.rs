@@ -193,6 +193,7 @@ pub(crate) struct JsInspection {
 pub(crate) struct JsGuard {
     pub(crate) compared: u32,
     pub(crate) lead_nats: f64,
+    pub(crate) evidence_nats: f64,
     pub(crate) personal: bool,
     pub(crate) say: f32,
     pub(crate) rolled_back: u32,

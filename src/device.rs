@@ -1,7 +1,7 @@
 //! The one device of this module.
 
 #[cfg(feature = "webgpu")]
-use onshelf_model::Device;
+use onshelf_model::gpu::Gpu;
 use onshelf_model::student::Compute;
 #[cfg(feature = "webgpu")]
 use wasm_bindgen::JsCast;
@@ -30,11 +30,8 @@ pub(crate) async fn open() -> Result<(Compute, Option<JsAdapter>), Failure> {
 #[cfg(feature = "webgpu")]
 pub(crate) async fn open() -> Result<(Compute, Option<JsAdapter>), Failure> {
     let adapter = adapter().await?;
-    let device = Device::wgpu_options()
-        .init_async()
-        .await
-        .map_err(|e| Failure::new(Code::DeviceUnavailable, format!("WebGPU: {e}")))?;
-    Ok((Compute::Burn(device), Some(adapter)))
+    let gpu = Gpu::open().await.map_err(|e| Failure::new(Code::DeviceUnavailable, format!("WebGPU: {e}")))?;
+    Ok((Compute::Gpu(gpu), Some(adapter)))
 }
 
 /// Asks the browser which adapter it would give.

@@ -98,6 +98,8 @@ impl Engine {
         let shopper =
             Shopper::new(verified.version, verified.manifest, catalogue, &weights, &self.compute, seed)
                 .map_err(|e| Failure::new(Code::ManifestInvalid, e.to_string()))?;
+        #[cfg(feature = "webgpu")]
+        shopper.student().warm().await.map_err(Failure::from)?;
         report("device", 1, 1);
         let facts = facts(&shopper, &digest);
         (self.shopper, self.digest) = (Some(shopper), digest);
@@ -107,12 +109,12 @@ impl Engine {
     /// Learns by another strategy than the model version asks for.
     ///
     /// # Errors
-    /// `INVALID_REQUEST`, `NOT_LOADED`.
+    /// `INVALID_REQUEST`, also for `ewc` where the model version has no Fisher information; `NOT_LOADED`.
     #[wasm_bindgen(js_name = setStrategy)]
     pub fn set_strategy(&mut self, strategy: JsValue) -> Result<(), JsValue> {
         let strategy = from_js(strategy, "strategy")?;
-        self.shopper()?.set_strategy(strategy);
-        Ok(())
+        let done = self.shopper()?.set_strategy(strategy);
+        Ok(done.map_err(|e| Failure::new(Code::InvalidRequest, e.to_string()))?)
     }
 
     fn shopper(&mut self) -> Result<&mut Shopper, Failure> {
@@ -228,6 +230,7 @@ impl Engine {
             guard: JsGuard {
                 compared: shopper.personal().guard.clicks,
                 lead_nats: shopper.personal().guard.lead,
+                evidence_nats: shopper.personal().guard.evidence,
                 personal: shopper.is_personal(),
                 say: shopper.personal().guard.say(),
                 rolled_back: shopper.personal().guard.rolled_back,

@@ -1,10 +1,14 @@
 //! The encoder's gradients from autodiff against central finite differences: a few parameters of
-//! every tensor, and both inputs.
+//! every tensor, and both inputs. And the gradient by hand of a device's step with elastic weight consolidation.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use onshelf_core::version::StudentShape;
-use onshelf_core::weights::Weights;
+use onshelf_core::rank::CENTROIDS;
+use onshelf_core::version::{FineTuneConfig, StudentShape};
+use onshelf_core::weights::{self, Weights};
 use onshelf_model::encoder::{self, Encoder, REPEAT, SessionBatch};
+use onshelf_model::personal::{Lesson, Personal};
+use onshelf_model::student::{Compute, FISHER, Student};
+use pollster::block_on;
 
 #[path = "support/random.rs"]
 mod random;
@@ -194,5 +198,71 @@ fn nothing_flows_from_later_clicks_to_earlier_vectors() {
         let g = input.grad(&grads).unwrap().try_into_vec_as::<f32>().unwrap();
         assert!(g[..2 * dim].iter().any(|&x| x != 0.0));
         assert!(g[2 * dim..].iter().all(|&x| x == 0.0));
+    }
+}
+
+/// A student with Fisher information, and what it says of one parameter after the other.
+fn informed(numbers: &mut Numbers, compute: &Compute) -> (Student, Vec<f32>) {
+    let shape = StudentShape { adapter_rank: 2, ..shape() };
+    let mut weights = encoder_weights(&shape, numbers);
+    let n = shape.dim * shape.adapter_rank;
+    let fisher: Vec<f32> = numbers.many(2 * n, 2.0).iter().map(|x| x.abs()).collect();
+    let mut put = |name: &str, shape: Vec<usize>, values: Vec<f32>| {
+        weights.floats.insert(name.into(), weights::Tensor { shape, values });
+    };
+    put("items.centroids", vec![1, CENTROIDS, shape.dim], numbers.many(CENTROIDS * shape.dim, 0.5));
+    put("items.bias", vec![CENTROIDS], numbers.many(CENTROIDS, 0.5));
+    put("adapter.down", vec![shape.dim, shape.adapter_rank], numbers.many(n, 0.5));
+    put("adapter.up", vec![shape.adapter_rank, shape.dim], numbers.many(n, 0.5));
+    put(FISHER, vec![2, n], fisher.clone());
+    let codes: Vec<u8> = (0..40).map(|at| at as u8).collect();
+    weights.bytes.insert("items.codes".into(), (vec![20, 2], codes));
+    (Student::new(&weights, &shape, compute).unwrap(), fisher)
+}
+
+#[test]
+fn elastic_weight_consolidation_on_a_device() {
+    for compute in [Compute::Cpu, Compute::Burn(Device::flex())] {
+        let mut numbers = Numbers(23);
+        let (student, fisher) = informed(&mut numbers, &compute);
+        let dim = student.shape().dim;
+        let lesson = Lesson::new(&numbers.many(3 * dim, 0.8), &[3, 9, 4], dim).unwrap();
+        let config = FineTuneConfig { ewc: 0.7, proximal: 0.3, negatives: 8, ..FineTuneConfig::default() };
+        let base = student.base().clone();
+        let n = base.down.len();
+        let home = [&base.down[..], &base.up, &vec![0.0; dim]].concat();
+        let mut start = home.clone();
+        start.iter_mut().zip(numbers.many(home.len(), 0.3)).for_each(|(x, by)| *x += by);
+        let at = |theta: &[f32]| {
+            let mut personal = Personal::new(&student, 4);
+            personal.adapter.down = theta[..n].to_vec();
+            personal.adapter.up = theta[n..2 * n].to_vec();
+            personal.taste = theta[2 * n..].to_vec();
+            personal
+        };
+        let loss = |theta: &[f32]| {
+            let fit = block_on(at(theta).loss(&student, &lesson, &config)).unwrap();
+            let strength = |at: usize| if at < 2 * n { config.ewc * fisher[at] } else { config.proximal };
+            let away = theta.iter().zip(&home).map(|(x, h)| f64::from(x - h).powi(2));
+            fit + away.enumerate().map(|(at, a)| 0.5 * f64::from(strength(at)) * a).sum::<f64>()
+        };
+        let mut personal = at(&start);
+        block_on(personal.step(&student, &lesson, None, &config)).unwrap();
+        // After one step the first moment is a tenth of the gradient.
+        let saved = personal.to_weights();
+        let moment = |name: &str| saved.floats[name].values.iter().map(|m| m / 0.1).collect::<Vec<f32>>();
+        let gradient =
+            [moment("moments.down.first"), moment("moments.up.first"), moment("moments.taste.first")]
+                .concat();
+        for at in 0..start.len() {
+            let value = |steps: f32| {
+                let mut theta = start.clone();
+                theta[at] += steps * H;
+                loss(&theta)
+            };
+            let (near, far) = (value(1.0) - value(-1.0), value(2.0) - value(-2.0));
+            let slope = (8.0 * near - far) / (12.0 * f64::from(H));
+            agree(&format!("parameter {at}"), gradient[at], slope);
+        }
     }
 }

@@ -51,7 +51,8 @@ export async function startServer({ port = 0, mounts, intercept }) {
     .map(([prefix, folder]) => [
       prefix.endsWith("/") ? prefix : `${prefix}/`,
       // `dev` reads folders at every request, so files may be built while it runs.
-      sirv(resolve(folder), { dev: true, etag: true, setHeaders }),
+      // A file with a `.gz` beside it is sent as that.
+      sirv(resolve(folder), { dev: true, etag: true, gzip: true, setHeaders }),
     ])
     .sort(([a], [b]) => b.length - a.length);
   const server = createServer((request, response) => {

@@ -1,6 +1,7 @@
 /** Our side of the peers' benchmark: the fixture's model on plain slices (`benches/fixture`). */
 
 import init, { Fixture } from "./onshelf_fixture.js";
+import { weights } from "./weights.mjs";
 
 export async function create({ cfg, base }) {
   const marks = {};
@@ -16,23 +17,8 @@ export async function create({ cfg, base }) {
   ]);
   mark("fetch");
   const { dim, len, blocks, heads, ffn } = cfg;
-  const header = Number(new DataView(file).getBigUint64(0, true));
-  const entries = JSON.parse(new TextDecoder().decode(new Uint8Array(file, 8, header)));
-  const values = (name) => {
-    const [from, to] = entries[name].data_offsets;
-    return new Float32Array(file.slice(8 + header + from, 8 + header + to));
-  };
-  const names = Fixture.layout(dim, len, blocks, heads, ffn)
-    .split(",")
-    .map((entry) => entry.split(":")[0]);
-  const parts = names.map(values);
-  const rest = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    rest.set(part, at);
-    at += part.length;
-  }
-  const model = new Fixture(values("E"), rest, dim, len, blocks, heads, ffn);
+  const { items, rest } = weights(file, Fixture.layout(dim, len, blocks, heads, ffn));
+  const model = new Fixture(items, rest, dim, len, blocks, heads, ffn);
   mark("create");
   return {
     marks,

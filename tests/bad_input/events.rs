@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use onshelf_core::event::EventKind;
 use onshelf_core::quality::Rules;
-use onshelf_model::shopper::{Restored, SESSION_LIMIT, Tracked};
+use onshelf_model::personal::Facts;
+use onshelf_model::shopper::{Restored, SESSION_LIMIT, Shopper, Tracked};
 use pollster::block_on;
 
 use crate::shop::*;
@@ -94,6 +95,63 @@ fn going_backwards_ends_no_session_and_a_long_silence_does() {
     assert_eq!(s.clicks().len(), 2);
     view(&mut s, "i3", NOON - 5 * 3_600_000 + 31 * MINUTE);
     assert_eq!(s.clicks().len(), 1);
+}
+
+/// What was learned, as bytes.
+fn lessons(s: &Shopper) -> (Vec<u8>, Facts) {
+    (s.personal().to_weights().to_safetensors().unwrap(), s.personal().facts())
+}
+
+/// Learns from what is heard, as the worker does.
+fn heard(s: &mut Shopper, id: &str, dwell_ms: Option<u32>, at: i64) -> Tracked {
+    let tracked = s.track(id, EventKind::ViewItem, dwell_ms, at);
+    if tracked == Tracked::Accepted {
+        block_on(s.fine_tune(1)).unwrap();
+    }
+    tracked
+}
+
+#[test]
+fn bounces_and_double_clicks_do_not_teach() {
+    let (mut calm, mut clumsy) = (shopper(), shopper());
+    for (n, id) in ["i5", "i17", "i6", "i30", "i2", "i9"].into_iter().enumerate() {
+        let at = NOON + n as i64 * MINUTE;
+        for s in [&mut calm, &mut clumsy] {
+            assert_eq!(heard(s, id, Some(5000), at), Tracked::Accepted);
+        }
+        assert_eq!(heard(&mut clumsy, id, Some(5000), at + 300), Tracked::LeftOut("duplicate"));
+        assert_eq!(heard(&mut clumsy, "i41", Some(200), at + 20_000), Tracked::LeftOut("bounce"));
+        assert_eq!(heard(&mut clumsy, "no such item", None, at + 30_000), Tracked::LeftOut("unknown_item"));
+    }
+    assert!(calm.personal().steps > 0 && calm.personal().guard.clicks > 0);
+    assert!(lessons(&calm) == lessons(&clumsy), "a mis-click taught something");
+}
+
+#[test]
+fn floods_and_robots_do_not_teach() {
+    let (mut quick, mut flood) = (shopper(), shopper());
+    let item = |n: i64| format!("i{}", n * 7 % ITEMS as i64 + 1);
+    for s in [&mut quick, &mut flood] {
+        for n in 0..30 {
+            assert_eq!(heard(s, &item(n), None, NOON + n * 20), Tracked::Accepted);
+        }
+    }
+    for n in 30..1000 {
+        assert_eq!(
+            heard(&mut flood, &item(n), None, NOON + 600 + n * 9),
+            Tracked::LeftOut("flood"),
+            "event {n}"
+        );
+    }
+    assert!(quick.personal().steps > 0);
+    assert!(lessons(&quick) == lessons(&flood), "a flood taught something");
+    // Whoever did that is a robot; nothing that comes before half an hour of silence teaches.
+    for n in 0..40 {
+        let at = NOON + (n + 1) * MINUTE;
+        assert_eq!(heard(&mut flood, &item(n), Some(9000), at), Tracked::LeftOut("robot"));
+    }
+    assert!(lessons(&quick) == lessons(&flood), "a robot taught something");
+    assert_eq!(heard(&mut flood, "i3", None, NOON + 120 * MINUTE), Tracked::Accepted);
 }
 
 #[test]

@@ -1,8 +1,10 @@
 //! Saved state that is newer, damaged, or another model's.
 
+use onshelf_core::catalogue::{CatalogueBuilder, ItemAttributes};
+use onshelf_core::version::{FineTuneConfig, Manifest};
 use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::ModelError;
-use onshelf_model::shopper::{Restored, SESSION_LIMIT, Shopper, Tracked};
+use onshelf_model::shopper::{REACH, Restored, SESSION_LIMIT, Shopper, Tracked};
 use onshelf_model::student::Compute;
 use pollster::block_on;
 
@@ -168,6 +170,82 @@ fn debug_output_tells_no_click() {
     let s = learned();
     let shown = format!("{s:?} {:?} {:?}", s.personal(), s.clicks());
     assert!(!shown.contains("i17") && !shown.contains("1767614"), "{shown}");
+}
+
+/// A shop of two categories whose shoppers learn leanings, and one who clicked `clicks` of them.
+fn leaning(clicks: i64) -> Shopper {
+    let mut builder = CatalogueBuilder::new();
+    for n in 1..=ITEMS {
+        let category = vec![if n % 2 == 0 { "even" } else { "odd" }.to_owned()];
+        builder.push(&format!("i{n}"), ItemAttributes { category, ..Default::default() }, true).unwrap();
+    }
+    let fine_tune = FineTuneConfig { affinity_rate: 0.5, ..manifest(ITEMS).fine_tune };
+    let manifest = Manifest { fine_tune, ..manifest(ITEMS) };
+    let catalogue = builder.finish().unwrap();
+    let mut s = Shopper::new("v1".into(), manifest, catalogue, &weights(ITEMS), &Compute::Cpu, 7).unwrap();
+    for n in 0..clicks {
+        view(&mut s, &format!("i{}", n * 6 % ITEMS as i64 + 2), NOON + n * MINUTE);
+        block_on(s.fine_tune(1)).unwrap();
+    }
+    s
+}
+
+#[test]
+fn a_state_of_before_there_was_evidence_is_read() {
+    let mut s = leaning(5);
+    let state = s.export_state().unwrap();
+    let mut weights = Weights::from_safetensors(&rewritten(&state, |json| {
+        json["facts"]["guard"].as_object_mut().unwrap().remove("evidence").unwrap();
+    }))
+    .unwrap();
+    for name in ["affinity.seen", "affinity.expected"] {
+        assert!(weights.floats.remove(name).is_some(), "{name}");
+    }
+    let mut other = leaning(0);
+    assert_eq!(other.import_state(&weights.to_safetensors().unwrap()), Ok(Restored::Everything));
+    assert_eq!(other.personal().guard.evidence, 0.0);
+    assert_eq!(other.personal().guard.clicks, s.personal().guard.clicks);
+    assert_eq!(other.personal().affinity, s.personal().affinity);
+    // It goes on from the same leanings.
+    for one in [&mut s, &mut other] {
+        view(one, "i44", NOON + 60 * MINUTE / 3);
+        block_on(one.fine_tune(1)).unwrap();
+    }
+    let (own, others) = (&s.personal().affinity, &other.personal().affinity);
+    assert!(others.iter().all(|x| x.is_finite()) && others[1] > others[0] && own[1] > own[0]);
+
+    let below = {
+        let mut weights = Weights::from_safetensors(&state).unwrap();
+        weights.floats.get_mut("affinity.seen").unwrap().values[0] = -2.0;
+        weights.to_safetensors().unwrap()
+    };
+    let error = other.import_state(&below).unwrap_err().to_string();
+    assert!(error.contains("negative"), "{error}");
+}
+
+#[test]
+fn the_personal_model_orders_the_best_items_and_no_others() {
+    let mut s = leaning(9);
+    assert!(s.is_personal(), "{:?}", s.personal().guard);
+    // The same clicks in the eyes of the shipped student: nothing was learned from them.
+    let mut shipped = leaning(0);
+    for click in s.clicks().to_vec() {
+        let id = shipped.catalogue().id(click.item).unwrap().to_owned();
+        view(&mut shipped, &id, click.at_ms.unwrap());
+    }
+    let (own, base) = (ids(&mut s, &shelf(ITEMS)), ids(&mut shipped, &shelf(ITEMS)));
+    assert_ne!(own[..REACH], base[..REACH]);
+    assert_eq!(own[REACH..], base[REACH..]);
+    let sorted = |ids: &[String]| {
+        let mut ids = ids.to_vec();
+        ids.sort();
+        ids
+    };
+    assert_eq!(sorted(&own[..REACH]), sorted(&base[..REACH]));
+    // However many are asked for, the first are the same.
+    assert_eq!(ids(&mut s, &shelf(5)), own[..5]);
+    let even = |ids: &[String]| ids.iter().filter(|id| id[1..].parse::<u32>().unwrap() % 2 == 0).count();
+    assert!(even(&own[..10]) > even(&base[..10]), "{own:?} {base:?}");
 }
 
 #[test]

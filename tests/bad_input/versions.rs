@@ -1,9 +1,10 @@
 //! A new model version while something was learned on the one before, earlier sessions, and a lost lead.
 
+use onshelf_core::part::Part;
 use onshelf_core::version::{FileEntry, FineTuneConfig, Manifest, Role, Strategy};
-use onshelf_core::weights::Weights;
+use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::shopper::{PAST_CLICKS, PAST_SESSIONS, Restored, Shopper, Tracked};
-use onshelf_model::student::Compute;
+use onshelf_model::student::{Compute, FISHER};
 use pollster::block_on;
 
 use crate::shop::{ITEMS, MINUTE, NOON, ask, learned, manifest, numbered, shelf, view, weights};
@@ -48,6 +49,66 @@ fn a_version_with_another_adapter_alone_carries_what_was_learned_over() {
     assert_eq!(new.clicks(), old.clicks());
     assert_eq!(ask(&mut new, &shelf(5)).len(), 5);
     block_on(new.fine_tune(2)).unwrap();
+}
+
+/// The same weights with a trend, as rounds of private sums make them.
+fn with_trend() -> Weights {
+    let mut out = weights(ITEMS);
+    let centroids = &out.floats["items.centroids"];
+    let values = (0..centroids.values.len()).map(|at| 0.1 * (at as f32).sin()).collect();
+    let trend = Tensor { shape: centroids.shape.clone(), values };
+    out.floats.insert("items.trend".into(), trend);
+    out
+}
+
+#[test]
+fn a_version_with_a_trend_alone_carries_what_was_learned_over_as_it_is() {
+    let mut old = version("v1", "f", b"c", &weights(ITEMS));
+    learn(&mut old);
+    let mut new = version("v2", "f", b"c", &with_trend());
+    assert_eq!(new.import_state(&old.export_state().unwrap()), Ok(Restored::Rebased));
+    assert_eq!(new.personal().adapter, old.personal().adapter);
+    assert_eq!(new.personal().taste, old.personal().taste);
+    let (before, after) = (ask(&mut old, &shelf(20)), ask(&mut new, &shelf(20)));
+    assert_ne!(before, after, "the trend orders shelves");
+}
+
+#[test]
+fn a_contribution_is_of_the_clicks_at_the_shipped_student() {
+    let mut s = version("v1", "f", b"c", &with_trend());
+    let part = Part::of_round(s.student().shape(), 0).unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap(), None, "no click");
+    view(&mut s, "i5", NOON);
+    assert_eq!(block_on(s.contribution(&part)).unwrap(), None, "one click foretells nothing");
+    view(&mut s, "i17", NOON + MINUTE);
+    let given = block_on(s.contribution(&part)).unwrap().unwrap();
+    assert_eq!(given.len(), part.range(s.student().shape()).unwrap().len());
+    assert!(given.iter().any(|x| *x != 0.0) && given.iter().all(|x| x.is_finite()));
+    // What was learned here is not in it, and nothing is changed by it.
+    let state = s.export_state().unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap().unwrap(), given);
+    assert_eq!(s.export_state().unwrap(), state);
+    block_on(s.fine_tune(3)).unwrap();
+    assert_eq!(block_on(s.contribution(&part)).unwrap().unwrap(), given);
+    let beyond = Part { first: 0, count: 100 };
+    assert!(block_on(s.contribution(&beyond)).is_err());
+}
+
+#[test]
+fn a_trend_that_does_not_fit_is_refused() {
+    let load = |weights: &Weights| {
+        Shopper::new("v1".into(), manifest(ITEMS), numbered(ITEMS), weights, &Compute::Cpu, 7)
+            .map(|_| ())
+            .map_err(|e| e.to_string())
+    };
+    let mut short = with_trend();
+    short.floats.get_mut("items.trend").unwrap().values.truncate(10);
+    short.floats.get_mut("items.trend").unwrap().shape = vec![10];
+    assert!(load(&short).unwrap_err().contains("items.trend"));
+    let mut broken = with_trend();
+    broken.floats.get_mut("items.trend").unwrap().values[3] = f32::INFINITY;
+    assert!(load(&broken).is_err());
+    assert!(load(&with_trend()).is_ok());
 }
 
 #[test]
@@ -130,7 +191,7 @@ fn earlier_sessions_are_kept_only_where_they_are_replayed_and_within_bounds() {
         }
     }
     assert_ne!(again.personal().taste, without.personal().taste);
-    again.set_strategy(Strategy::Gradient);
+    again.set_strategy(Strategy::Gradient).unwrap();
     assert_eq!(past(&again).len(), 0);
     s.erase();
     assert_eq!(past(&s).len(), 0);
@@ -156,10 +217,12 @@ fn a_lead_that_is_lost_puts_the_last_good_state_back() {
     assert_eq!((&personal.taste, &personal.adapter), (&good.taste, &good.adapter));
     assert_eq!((personal.guard.clicks, personal.guard.say()), (0, 0.0));
     // Without a good state before it, what is behind goes back to the shipped student.
-    for _ in 0..3 {
+    let mut clicks = 0;
+    while personal.guard.rolled_back == 1 {
         personal.judge(s.student(), 4.0, 5.0);
+        clicks += 1;
+        assert!(clicks < 10, "never put back");
     }
-    assert_eq!(personal.guard.rolled_back, 2);
     assert_eq!(personal.adapter, shipped);
     assert!(personal.taste.iter().all(|x| *x == 0.0));
     s.erase();
@@ -195,6 +258,46 @@ fn a_strategy_alone_has_the_strength_of_the_manifest_or_a_usual_one() {
     assert_eq!([proximal.proximal, proximal.distil, proximal.memory], [0.2, 0.0, 0.0]);
     let replay = shipped.clone().with(Strategy::Replay);
     assert!(replay.replay > 0.0 && replay.memory == 0.5 && replay.distil == 0.0);
+    let ewc = shipped.clone().with(Strategy::Ewc);
+    assert!(ewc.ewc > 0.0 && ewc.memory == 0.0);
     let distil = shipped.with(Strategy::Distillation);
     assert!(distil.distil > 0.0 && distil.replay == 0.0);
+}
+
+/// A version that was shipped with its Fisher information.
+fn informed(fisher: Vec<f32>, fine_tune: FineTuneConfig) -> Result<Shopper, onshelf_model::ModelError> {
+    let mut weights = weights(ITEMS);
+    weights.floats.insert(FISHER.into(), Tensor { shape: vec![2, fisher.len() / 2], values: fisher });
+    let manifest = Manifest { fine_tune, ..manifest(ITEMS) };
+    Shopper::new("v1".into(), manifest, numbered(ITEMS), &weights, &Compute::Cpu, 7)
+}
+
+#[test]
+fn consolidation_needs_the_information_and_is_refused_without() {
+    let asked = FineTuneConfig { ewc: 0.1, ..manifest(ITEMS).fine_tune };
+    let without = Manifest { fine_tune: asked.clone(), ..manifest(ITEMS) };
+    let error = Shopper::new("v1".into(), without, numbered(ITEMS), &weights(ITEMS), &Compute::Cpu, 7)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("Fisher") && error.contains("choose proximal"), "{error}");
+    let mut s = learned();
+    let before = s.export_state().unwrap();
+    assert!(s.set_strategy(Strategy::Ewc).unwrap_err().to_string().contains("Fisher"));
+    assert_eq!(s.export_state().unwrap(), before);
+
+    let n = 2 * s.student().base().down.len();
+    // Parameters of which nothing is known move freely, the others hardly.
+    let halves: Vec<f32> = (0..n).map(|at| if at < n / 2 { 1e4 } else { 0.0 }).collect();
+    let mut s = informed(halves, manifest(ITEMS).fine_tune).unwrap();
+    s.set_strategy(Strategy::Ewc).unwrap();
+    visit(&mut s, 1, 6);
+    let (own, base) = (s.personal().adapter.clone(), s.student().base().clone());
+    let moved = |own: &[f32], base: &[f32]| own.iter().zip(base).map(|(o, b)| (o - b).abs()).sum::<f32>();
+    let (down, up) = (moved(&own.down, &base.down), moved(&own.up, &base.up));
+    assert!(down < 0.7 * up, "down moved by {down}, up by {up}");
+    assert_eq!(s.student().parameters(), learned().student().parameters());
+
+    let damaged = informed(vec![-1.0; n], asked.clone()).unwrap_err().to_string();
+    assert!(damaged.contains("negative"), "{damaged}");
+    assert!(informed(vec![1.0; n - 2], asked).is_err());
 }

@@ -8,7 +8,7 @@
  * read at the end.
  */
 
-import { writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { openBrowser, ROOT, startSite } from "../browser/harness.mjs";
@@ -27,7 +27,7 @@ const quantile = (list, q) => {
 
 const told = [];
 console.log(
-  "    items    weights  catalogue  load ms  rank p50 / p95  learn p50 / p95  (ms, n)  memory MB",
+  "    items    weights  catalogue    as sent  load ms  rank p50 / p95  learn p50 / p95  (ms, n)  memory MB",
 );
 for (const folder of positionals.map((name) => resolve(name))) {
   const site = await startSite({
@@ -68,6 +68,8 @@ async function measure(folder, site, browser) {
     items: ids.length,
     weights: file("weights").bytes,
     catalogue: file("catalogue").bytes,
+    // Weights, and the catalogue compressed, as the server sends it.
+    sent: file("weights").bytes + statSync(join(folder, `${file("catalogue").path}.gz`)).size,
     load_ms,
     rank: pair(ranks),
     learn: pair(learns),
@@ -77,6 +79,7 @@ async function measure(folder, site, browser) {
   const text = ({ p50, p95 }) => `${p50.toFixed(1)} / ${p95.toFixed(1)}`;
   console.log(
     `${String(out.items).padStart(9)} ${String(out.weights).padStart(10)} ${String(out.catalogue).padStart(10)} ` +
+      `${String(out.sent).padStart(10)} ` +
       `${out.load_ms.toFixed(0).padStart(8)} ${text(out.rank).padStart(15)} ${text(out.learn).padStart(16)} ` +
       `${String(out.clicks).padStart(9)} ${(out.memory / 1e6).toFixed(0).padStart(10)}`,
   );

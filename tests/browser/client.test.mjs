@@ -49,6 +49,7 @@ suite.test("answers from the CPU, with every field", async ({ page }) => {
   assert.deepEqual(got.inspection.guard, {
     compared: 1,
     lead_nats: 0.25,
+    evidence_nats: 0.5,
     personal: false,
     say: 0,
     rolled_back: 0,

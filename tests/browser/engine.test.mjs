@@ -49,6 +49,7 @@ for (const [browser, kind, count] of CASES) {
       if (rolled_back === 0) assert.equal(compared, clicks.length - 1);
       else assert.ok(compared < clicks.length - 1);
       assert.ok(Number.isFinite(inspection.guard.lead_nats));
+      assert.ok(Number.isFinite(inspection.guard.evidence_nats));
       assert.equal(typeof inspection.guard.personal, "boolean");
       assert.deepEqual(
         inspection.session.map((c) => c.item_id),

@@ -79,7 +79,7 @@ fake.test("an unknown strategy is refused, a known one reaches the engine", asyn
 real.test("every strategy learns, none touches the shipped shelf", async ({ page }) => {
   const got = await page.run(async ({ keys, model, items }) => {
     const out = {};
-    for (const strategy of ["shipped", "gradient", "proximal", "replay", "distillation"]) {
+    for (const strategy of ["shipped", "gradient", "proximal", "ewc", "replay", "distillation"]) {
       const options = { model, publicKeys: keys, device: "cpu", storage: "none", strategy };
       const shelf = await onshelf.Onshelf.load(options);
       const cold = (await shelf.recommend({ slot: "home" })).items.map((i) => i.item_id).join();

@@ -31,7 +31,7 @@ fn some_trend(n: usize) -> Vec<f32> {
 /// The sum of a session's losses.
 fn loss(student: &Student, session: &Session) -> f64 {
     let dim = student.shape().dim;
-    let vectors = block_on(student.encode(&input(session))).unwrap();
+    let vectors = student.encode(&input(session));
     let (mut lut, mut scores) = (Vec::new(), Vec::new());
     let losses = (1..session.items.len()).map(|at| {
         let query = student.base().apply(&vectors[(at - 1) * dim..at * dim], None);
@@ -42,7 +42,7 @@ fn loss(student: &Student, session: &Session) -> f64 {
 }
 
 fn wish(student: &Student, session: &Session) -> (Vec<f32>, usize, f64) {
-    let vectors = block_on(student.encode(&input(session))).unwrap();
+    let vectors = student.encode(&input(session));
     let mut out = vec![0.0; student.table().centroids().len()];
     let (positions, loss) =
         block_on(add_wish(student, &vectors, &session.items, &mut Scratch::default(), &mut out)).unwrap();

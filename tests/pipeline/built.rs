@@ -94,6 +94,7 @@ pub(crate) fn distill_options() -> DistillOptions {
         positions: 128,
         negatives: 128,
         meta: 0,
+        fisher: 200,
     }
 }
 

@@ -123,7 +123,10 @@ fn published_versions() {
             continue;
         }
         for kind in [Damage::Deleted, Damage::Cut, Damage::Flipped, Damage::FirstFlipped] {
-            told(&root, &name, kind, read);
+            // A server can do without the compressed copy.
+            if !(name.extension().is_some_and(|e| e == "gz") && matches!(kind, Damage::Deleted)) {
+                told(&root, &name, kind, read);
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ fn options(student: &std::path::Path, out: &std::path::Path) -> FederatedOptions
         epsilons: vec![8.0],
         stride: 1,
         periods: 0,
+        central_trend: true,
         seed: 1,
     }
 }

@@ -239,13 +239,20 @@ fn described(folder: &Path) -> PathBuf {
 fn new_shoppers_are_foretold_before_they_are_learned_from() {
     let folder = tempfile::tempdir().unwrap();
     let train = TrainOptions { validation: 0.0, passes: 2, ..early() };
-    let report =
-        new_shoppers::run(&described(folder.path()), folder.path(), &train, &distill_options(), 1, &Silent)
-            .unwrap();
+    let report = new_shoppers::run(
+        &described(folder.path()),
+        folder.path(),
+        &train,
+        &distill_options(),
+        1,
+        &[],
+        &Silent,
+    )
+    .unwrap();
     let [teach, decide, test] = report.shoppers;
     let share = test as f64 / (teach + decide + test) as f64;
     assert!((0.1..0.3).contains(&share) && decide > 0, "{:?}", report.shoppers);
-    assert_eq!(report.lines.len(), 6);
+    assert_eq!(report.lines.len(), 7);
     for line in &report.lines {
         let all = &line.all;
         assert_eq!(all.tests, line.by_position.iter().map(|p| p.1.tests).sum::<usize>());
@@ -256,6 +263,11 @@ fn new_shoppers_are_foretold_before_they_are_learned_from() {
         assert!(line.all.loss[1] != line.all.loss[0], "{} learned nothing", line.strategy);
     }
     assert!(fs::read_to_string(folder.path().join("new-shoppers.md")).unwrap().contains("| replay (rate"));
+    let data = folder.path().join("data");
+    let options = distill_options();
+    let unknown =
+        new_shoppers::run(&data, folder.path(), &train, &options, 1, &["luck".into()], &Silent).unwrap_err();
+    assert!(unknown.to_string().contains("known are gradient"), "{unknown}");
 }
 
 #[test]

@@ -197,7 +197,13 @@ impl ItemTable {
     pub fn score_one(&self, query: &[f32], item: u32) -> Option<f32> {
         let mut lut = Vec::new();
         self.lookup(query, &mut lut);
-        self.codes_of(item).map(|codes| sum_codes(codes, &lut))
+        self.score_looked_up(&lut, item)
+    }
+
+    /// The same with a look-up table that is there already.
+    #[must_use]
+    pub fn score_looked_up(&self, lut: &[f32], item: u32) -> Option<f32> {
+        self.codes_of(item).map(|codes| sum_codes(codes, lut))
     }
 }
 

@@ -244,8 +244,10 @@ impl Manifest {
         rule(f.proximal.is_finite() && f.proximal >= 0.0, "fine_tune.proximal must not be negative")?;
         rule((0.0..=1.0).contains(&f.memory), "fine_tune.memory must be 0 to 1")?;
         rule((0.0..=10.0).contains(&f.affinity_rate), "fine_tune.affinity_rate must be 0 to 10")?;
+        rule((0.0..=1.0).contains(&f.affinity_memory), "fine_tune.affinity_memory must be 0 to 1")?;
         rule((0.0..=1.0).contains(&f.distil), "fine_tune.distil must be 0 to 1")?;
         rule((0.0..=1.0).contains(&f.replay), "fine_tune.replay must be 0 to 1")?;
+        rule(f.ewc.is_finite() && f.ewc >= 0.0, "fine_tune.ewc must not be negative")?;
         let hex = |text: &String| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
         rule(self.frozen.as_ref().is_none_or(hex), "frozen must be a SHA-256 in hex")?;
         rule(

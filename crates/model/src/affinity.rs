@@ -1,7 +1,13 @@
 //! What a shopper leans to: one number for every category and brand, added to the scores of the items
-//! that have it. It is learned by stochastic gradient descent on the shopper's own clicks, one step a
-//! click, with the softmax over the whole catalogue: the scores are there anyway, since the click was
-//! predicted before it is learned from. It never leaves the device.
+//! that have it. It never leaves the device.
+//!
+//! A leaning is how much more often the shopper clicked on a trait than the shipped student foretold:
+//! `ln((1 + r · seen) / (1 + r · expected))`, where `seen` counts clicks and `expected` adds up the shares that
+//! the whole catalogue's softmax gave to the trait before each click. This is the posterior mean of a Poisson
+//! rate against its expectation under a Gamma prior of mean 1 and strength `1/r` (the multi-item Gamma–Poisson
+//! shrinker of DuMouchel, *The American Statistician* 1999, with one component). Both counts fade, so that the
+//! leanings follow the shopper. The scores are there anyway, since every click is foretold before it is learned
+//! from.
 //!
 //! An encoder of item sequences knows nothing of categories and brands; this does, and an item that the
 //! shopper never saw gains by it.
@@ -9,6 +15,48 @@
 use std::collections::HashMap;
 
 use onshelf_core::catalogue::Catalogue;
+
+use crate::error::ModelError;
+
+/// What was clicked and what was to be expected, one value a trait, both times the rate.
+#[derive(Clone, Default, PartialEq)]
+pub struct Counts {
+    pub(crate) seen: Vec<f32>,
+    pub(crate) expected: Vec<f32>,
+}
+
+impl Counts {
+    /// Of nothing.
+    #[must_use]
+    pub fn none(traits: usize) -> Self {
+        Self { seen: vec![0.0; traits], expected: vec![0.0; traits] }
+    }
+
+    /// Counts that give these leanings: for states of before there were any counts.
+    #[must_use]
+    pub fn of_leanings(leanings: &[f32]) -> Self {
+        Self {
+            seen: leanings.iter().map(|x| x.max(0.0).exp_m1()).collect(),
+            expected: leanings.iter().map(|x| (-x).max(0.0).exp_m1()).collect(),
+        }
+    }
+
+    /// The same, where no count is below nothing.
+    pub(crate) fn checked(self) -> Result<Self, ModelError> {
+        match self.seen.iter().chain(&self.expected).any(|x| *x < 0.0) {
+            true => Err(ModelError::State("a count of clicks is negative".into())),
+            false => Ok(self),
+        }
+    }
+
+    /// The leanings, one a trait.
+    #[must_use]
+    pub fn leanings(&self) -> Vec<f32> {
+        let both = self.seen.iter().zip(&self.expected);
+        // Most traits of a shop were neither seen nor expected.
+        both.map(|(s, e)| if s == e { 0.0 } else { s.ln_1p() - e.ln_1p() }).collect()
+    }
+}
 
 /// The traits of the items: the elements of their category paths, and their brands.
 #[derive(Clone, Debug, Default)]
@@ -99,8 +147,9 @@ impl Traits {
         }
     }
 
-    /// One step of gradient descent on the cross-entropy of `item` under `scores`, of all items.
-    pub fn step(&self, affinity: &mut [f32], scores: &[f32], item: u32, rate: f32) {
+    /// Counts a click on `item`, of which the shipped student's `scores` of all items said what to expect:
+    /// `rate` is what a click counts against the prior's 1, `memory` (0–1) what is left of earlier ones.
+    pub fn observe(&self, counts: &mut Counts, scores: &[f32], item: u32, rate: f32, memory: f32) {
         let Some(&[path, brand]) = (item as usize).checked_sub(1).and_then(|at| self.items.get(at)) else {
             return;
         };
@@ -116,19 +165,19 @@ impl Traits {
         if !(total.is_finite() && total > 0.0) {
             return;
         }
-        // The click asks for 1 where the model has a share.
-        let down = rate / total;
+        counts.seen.iter_mut().chain(&mut counts.expected).for_each(|x| *x *= memory);
+        let scale = rate / total;
         for (traits, share) in self.of_path.iter().zip(&paths) {
-            traits.iter().for_each(|&t| affinity[t as usize] -= down * share);
+            traits.iter().for_each(|&t| counts.expected[t as usize] += scale * share);
         }
         for (t, share) in self.of_brand.iter().zip(&brands) {
             if let Some(t) = t {
-                affinity[*t as usize] -= down * share;
+                counts.expected[*t as usize] += scale * share;
             }
         }
-        self.of_path[path as usize].iter().for_each(|&t| affinity[t as usize] += rate);
+        self.of_path[path as usize].iter().for_each(|&t| counts.seen[t as usize] += rate);
         if let Some(t) = self.of_brand[brand as usize] {
-            affinity[t as usize] += rate;
+            counts.seen[t as usize] += rate;
         }
     }
 
@@ -168,37 +217,42 @@ mod tests {
     }
 
     #[test]
-    fn a_step_is_the_gradient_of_the_cross_entropy() {
+    fn a_leaning_is_the_log_of_seen_over_expected() {
         let traits = shop();
         assert_eq!(traits.len(), 4);
-        let base = [0.3, -0.2, 0.9, 0.1];
-        let at = [0.2, -0.1, 0.4, 0.05];
-        let loss = |affinity: &[f32]| {
-            let mut scores = base;
-            traits.add(affinity, &mut scores);
-            let sum: f64 = scores.iter().map(|s| f64::from(*s).exp()).sum();
-            sum.ln() - f64::from(scores[1])
+        let scores: [f32; 4] = [0.3, -0.2, 0.9, 0.1];
+        let total: f32 = scores.iter().map(|s| s.exp()).sum();
+        let share = |items: &[usize]| items.iter().map(|i| scores[*i].exp()).sum::<f32>() / total;
+        let (rate, memory) = (0.5, 0.8);
+        let mut counts = Counts::none(traits.len());
+        traits.observe(&mut counts, &scores, 2, rate, memory);
+        traits.observe(&mut counts, &scores, 1, rate, memory);
+        // Both clicks were on shoes, the first on brand A; the second counts whole, the first for 0.8.
+        let leaning = |first: f32, second: f32, share: f32| {
+            let (seen, expected) = (rate * (memory * first + second), rate * (memory + 1.0) * share);
+            ((1.0 + seen) / (1.0 + expected)).ln()
         };
-        let mut scores = base;
-        traits.add(&at, &mut scores);
-        let mut after = at;
-        traits.step(&mut after, &scores, 2, 1.0);
-        for t in 0..4 {
-            let moved = |by: f32| {
-                let mut there = at;
-                there[t] += by;
-                loss(&there)
-            };
-            let slope = (moved(1e-3) - moved(-1e-3)) / 2e-3;
-            assert!((f64::from(at[t] - after[t]) - slope).abs() < 1e-3, "trait {t}");
+        let leanings = counts.leanings();
+        let of = |name: &str| leanings[traits.names.iter().position(|n| n == name).unwrap()];
+        for (name, expected) in [
+            ("all", leaning(1.0, 1.0, share(&[0, 1, 2]))),
+            ("shoes", leaning(1.0, 1.0, share(&[0, 1]))),
+            ("hats", leaning(0.0, 0.0, share(&[2]))),
+            ("A", leaning(1.0, 0.0, share(&[1, 2]))),
+        ] {
+            assert!((of(name) - expected).abs() < 1e-5, "{name}: {}, expected {expected}", of(name));
         }
+        // What older states kept gives the same leanings again.
+        let again = Counts::of_leanings(&leanings).leanings();
+        assert!(again.iter().zip(&leanings).all(|(a, b)| (a - b).abs() < 1e-5));
     }
 
     #[test]
     fn a_click_lifts_what_is_like_it_and_is_told_by_name() {
         let traits = shop();
-        let mut affinity = vec![0.0; traits.len()];
-        traits.step(&mut affinity, &[0.0; 4], 2, 0.5);
+        let mut counts = Counts::none(traits.len());
+        traits.observe(&mut counts, &[0.0; 4], 2, 0.5, 1.0);
+        let affinity = counts.leanings();
         let bonus: Vec<f32> = (1..=4).map(|i| traits.bonus(&affinity, i)).collect();
         assert!(bonus[1] > bonus[0] && bonus[0] > bonus[3] && bonus[1] > bonus[2]);
         assert_eq!(bonus[3], 0.0, "nothing is known about it");
@@ -212,13 +266,13 @@ mod tests {
     #[test]
     fn what_is_out_of_range_or_not_finite_changes_nothing() {
         let traits = shop();
-        let mut affinity = vec![0.0; traits.len()];
+        let mut counts = Counts::none(traits.len());
         for item in [0, 5] {
-            traits.step(&mut affinity, &[0.0; 4], item, 1.0);
+            traits.observe(&mut counts, &[0.0; 4], item, 1.0, 0.5);
         }
-        traits.step(&mut affinity, &[f32::NAN; 4], 1, 1.0);
-        assert_eq!(affinity, [0.0; 4]);
-        assert_eq!(traits.bonus(&affinity, 9), 0.0);
+        traits.observe(&mut counts, &[f32::NAN; 4], 1, 1.0, 0.5);
+        assert!(counts == Counts::none(traits.len()));
+        assert_eq!(traits.bonus(&counts.leanings(), 9), 0.0);
         assert!(Traits::default().is_empty());
     }
 }

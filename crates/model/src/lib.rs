@@ -9,6 +9,8 @@ pub mod adam;
 pub mod affinity;
 pub mod encoder;
 pub mod error;
+#[cfg(feature = "webgpu")]
+pub mod gpu;
 pub mod personal;
 pub mod quantise;
 pub mod shared;

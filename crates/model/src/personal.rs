@@ -6,11 +6,9 @@
 //! towards the shipped student (Li et al., *FedProx*, MLSys 2020).
 //!
 //! The guard is prequential (Dawid 1984): every click is predicted by the shipped student and by
-//! the personal one **before** it is learned from, and the shelf follows whichever is ahead.
+//! the personal one **before** it is learned from, and the shelf follows whichever is ahead ([`Guard`]).
 
 mod gradient;
-#[cfg(feature = "burn")]
-mod graph;
 mod guard;
 
 use onshelf_core::slices::{dot, softmax};
@@ -21,6 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use crate::adam::Adam;
+use crate::affinity::Counts;
 use crate::error::ModelError;
 use crate::student::{Adapter, Student};
 
@@ -29,6 +28,9 @@ pub use guard::Guard;
 
 /// Newest format of saved personal state, and the one written.
 pub const STATE_FORMAT: u32 = 1;
+
+/// Name of the saved leanings.
+const LEANINGS: &str = "affinity";
 
 /// Names of the saved moments.
 const MOMENTS: [&str; 3] = ["moments.down", "moments.up", "moments.taste"];
@@ -40,7 +42,9 @@ pub struct Personal {
     pub adapter: Adapter,
     /// Added to every session vector; zeros at first. Never leaves the device.
     pub taste: Vec<f32>,
-    /// Leanings to categories and brands ([`crate::affinity::Traits`]). Never leave the device.
+    /// What the leanings to categories and brands rest on. Never leaves the device.
+    pub counts: Counts,
+    /// Those leanings ([`crate::affinity::Traits`]). Never leave the device.
     pub affinity: Vec<f32>,
     /// Optimiser steps so far.
     pub steps: u64,
@@ -125,6 +129,7 @@ impl Personal {
         Self {
             adapter,
             taste: vec![0.0; dim],
+            counts: Counts::default(),
             affinity: Vec::new(),
             steps: 0,
             guard: Guard::default(),
@@ -137,6 +142,7 @@ impl Personal {
     /// The same with leanings to so many traits, none yet.
     #[must_use]
     pub fn leaning(mut self, traits: usize) -> Self {
+        self.counts = Counts::none(traits);
         self.affinity = vec![0.0; traits];
         self
     }
@@ -166,10 +172,10 @@ impl Personal {
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
         let candidates = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        let (loss, mut gradient) = self.gradient(student, lesson, &candidates, config.proximal).await?;
+        let (loss, mut gradient) = self.gradient(student, lesson, &candidates, config).await?;
         if let Some(earlier) = earlier {
             let candidates = Sample::draw(student, earlier, config, self.seed ^ self.steps);
-            let again = self.gradient(student, earlier, &candidates, config.proximal).await?.1;
+            let again = self.gradient(student, earlier, &candidates, config).await?.1;
             let share = config.replay.clamp(0.0, 1.0);
             gradient.iter_mut().zip(again).for_each(|(g, a)| *g += share * (a - *g));
         }
@@ -196,6 +202,21 @@ impl Personal {
         Ok(loss)
     }
 
+    /// Adds to `sum` (`down` before `up`) what a lesson tells of the Fisher information of the adapter's
+    /// parameters, where they stand now.
+    #[cfg(feature = "training")]
+    pub fn add_information(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        config: &FineTuneConfig,
+        rng: &mut impl rand::Rng,
+        sum: &mut [f64],
+    ) {
+        let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
+        gradient::add_information(self, student, lesson, &sample, rng, sum);
+    }
+
     /// The mean loss on a lesson now (nats a click), without learning.
     ///
     /// # Errors
@@ -207,7 +228,7 @@ impl Personal {
         config: &FineTuneConfig,
     ) -> Result<f64, ModelError> {
         let sample = Sample::draw(student, lesson, config, self.seed ^ self.steps);
-        Ok(self.gradient(student, lesson, &sample, config.proximal).await?.0)
+        Ok(self.gradient(student, lesson, &sample, config).await?.0)
     }
 
     /// Loss (nats a click) and its gradient by `down`, `up` and `taste`, one behind the other.
@@ -216,13 +237,24 @@ impl Personal {
         student: &Student,
         lesson: &Lesson,
         sample: &Sample,
+        config: &FineTuneConfig,
+    ) -> Result<(f64, Vec<f32>), ModelError> {
+        let (loss, mut all) = self.gradient_of_fit(student, lesson, sample, config.proximal).await?;
+        if let (true, Some(fisher)) = (config.ewc > 0.0, student.fisher()) {
+            gradient::consolidate(self, student, fisher, config, &mut all);
+        }
+        Ok((loss, all))
+    }
+
+    /// The same without elastic weight consolidation.
+    async fn gradient_of_fit(
+        &self,
+        student: &Student,
+        lesson: &Lesson,
+        sample: &Sample,
         proximal: f32,
     ) -> Result<(f64, Vec<f32>), ModelError> {
-        #[cfg(feature = "burn")]
-        if let Some(device) = student.device() {
-            return graph::gradient(self, student, lesson, sample, proximal, device).await;
-        }
-        Ok(gradient::gradient(self, student, lesson, sample, proximal))
+        gradient::gradient(self, student, lesson, sample, proximal).await
     }
 
     /// The state as tensors, to be saved or handed to another device.
@@ -232,11 +264,7 @@ impl Personal {
         self.adapter.write(&mut out);
         let taste = weights::Tensor { shape: vec![self.taste.len()], values: self.taste.clone() };
         out.floats.insert("taste".into(), taste);
-        if !self.affinity.is_empty() {
-            let affinity =
-                weights::Tensor { shape: vec![self.affinity.len()], values: self.affinity.clone() };
-            out.floats.insert("affinity".into(), affinity);
-        }
+        write_leanings(LEANINGS, &self.affinity, &self.counts, &mut out);
         for (adam, name) in self.moments.iter().zip(MOMENTS) {
             adam.write(name, &mut out);
         }
@@ -273,15 +301,13 @@ impl Personal {
             Ok(Adam::read(name, n, weights)?.unwrap_or_else(|| Adam::new(n)))
         };
         let [down, up, taste] = MOMENTS;
+        let (affinity, counts) = read_leanings(LEANINGS, weights, traits)?;
         Ok(Self {
             moments: [moment(down, dim * rank)?, moment(up, dim * rank)?, moment(taste, dim)?],
             adapter,
             taste: weights.get("taste", &[dim])?.values.clone(),
-            // A state of before there were any has none.
-            affinity: match weights.floats.contains_key("affinity") {
-                true => weights.get("affinity", &[traits])?.values.clone(),
-                false => vec![0.0; traits],
-            },
+            counts,
+            affinity,
             steps: facts.steps,
             guard: facts.guard,
             good: facts
@@ -291,6 +317,36 @@ impl Personal {
             seed: facts.seed,
         })
     }
+}
+
+/// Adds leanings and what they rest on as `<name>`, `<name>.seen` and `<name>.expected`; nothing where there are
+/// no traits.
+fn write_leanings(name: &str, leanings: &[f32], counts: &Counts, out: &mut Weights) {
+    if leanings.is_empty() {
+        return;
+    }
+    for (end, values) in [("", leanings), (".seen", &counts.seen), (".expected", &counts.expected)] {
+        let tensor = weights::Tensor { shape: vec![values.len()], values: values.to_vec() };
+        out.floats.insert(format!("{name}{end}"), tensor);
+    }
+}
+
+/// Reads what [`write_leanings`] wrote. A state of before there were counts has leanings alone, one of before
+/// there were leanings nothing.
+fn read_leanings(name: &str, weights: &Weights, traits: usize) -> Result<(Vec<f32>, Counts), ModelError> {
+    if !weights.floats.contains_key(name) {
+        return Ok((vec![0.0; traits], Counts::none(traits)));
+    }
+    let values = |end: &str| -> Result<Vec<f32>, ModelError> {
+        Ok(weights.get(&format!("{name}{end}"), &[traits])?.values.clone())
+    };
+    let leanings = values("")?;
+    let counts = match weights.floats.contains_key(&format!("{name}.seen")) {
+        // Counts below nothing would have leanings that are no numbers.
+        true => Counts { seen: values(".seen")?, expected: values(".expected")? }.checked()?,
+        false => Counts::of_leanings(&leanings),
+    };
+    Ok((leanings, counts))
 }
 
 /// Numbers of a [`Personal`] that are not tensors.
@@ -309,6 +365,7 @@ pub struct Facts {
 
 /// Candidates of a step.
 struct Sample {
+    items: Vec<u32>,
     /// `[count, dim]`
     vectors: Vec<f32>,
     /// `[rows, count]`: item biases, the log of how many items a sampled one stands for, and the
@@ -369,7 +426,7 @@ impl Sample {
                     .for_each(|(w, c)| *w += config.distil * c * weight / total);
             }
         }
-        Self { vectors, offsets, wanted }
+        Self { items, vectors, offsets, wanted }
     }
 }
 

@@ -6,6 +6,7 @@
 mod contribute;
 mod explain;
 mod foretell;
+mod head;
 mod request;
 mod state;
 
@@ -19,11 +20,13 @@ use onshelf_core::weights::Weights;
 use crate::affinity::Traits;
 use crate::encoder::gap_bucket;
 use crate::error::ModelError;
-use crate::personal::{Lesson, Personal, Tuned, loss_of};
+use crate::personal::{Lesson, Personal, Tuned};
 use crate::student::{Compute, Encoded, SessionInput, Student};
 
 pub use explain::{Explanation, Share};
 pub use foretell::Foretold;
+use head::Change;
+pub use head::REACH;
 pub use request::{COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError};
 pub use state::Restored;
 
@@ -79,6 +82,18 @@ impl std::fmt::Debug for Shopper {
     }
 }
 
+/// Refuses elastic weight consolidation by what is not there.
+fn check_fisher(student: &Student, config: &FineTuneConfig) -> Result<(), ModelError> {
+    if config.ewc > 0.0 && student.fisher().is_none() {
+        return Err(ModelError::State(
+            "the strategy ewc needs a model version with the adapter's Fisher information, and this one has none; \
+             distil and export it again, or choose proximal"
+                .into(),
+        ));
+    }
+    Ok(())
+}
+
 impl Shopper {
     /// Starts with an empty session.
     ///
@@ -101,6 +116,7 @@ impl Shopper {
                 manifest.items
             )));
         }
+        check_fisher(&student, &manifest.fine_tune)?;
         let traits = Traits::of(&catalogue);
         let personal = Personal::new(&student, seed).leaning(traits.len());
         Ok(Self {
@@ -161,11 +177,18 @@ impl Shopper {
     }
 
     /// Fine-tunes by another strategy than the model version asks for, from the next step on.
-    pub fn set_strategy(&mut self, strategy: Strategy) {
-        self.config = self.manifest.fine_tune.clone().with(strategy);
+    ///
+    /// # Errors
+    /// [`ModelError::State`] for [`Strategy::Ewc`] where the student was shipped without its Fisher information;
+    /// nothing is changed then.
+    pub fn set_strategy(&mut self, strategy: Strategy) -> Result<(), ModelError> {
+        let config = self.manifest.fine_tune.clone().with(strategy);
+        check_fisher(&self.student, &config)?;
+        self.config = config;
         if self.config.replay == 0.0 {
             self.past.clear();
         }
+        Ok(())
     }
 
     /// Whether the personal model has a say in the order of shelves now.
@@ -243,23 +266,23 @@ impl Shopper {
     }
 
     /// Session vectors of the clicks as they are now.
-    async fn encode(&mut self) -> Result<&[f32], ModelError> {
+    fn encode(&mut self) -> &[f32] {
         let input = self.input();
-        self.student.encode_on(&input, &mut self.encoded).await?;
-        Ok(self.encoded.vectors())
+        self.student.encode_on(&input, &mut self.encoded);
+        self.encoded.vectors()
     }
 
     /// The newest session vector; zeros before the first click.
-    async fn newest(&mut self) -> Result<Vec<f32>, ModelError> {
+    fn newest(&mut self) -> Vec<f32> {
         let dim = self.manifest.student.dim;
-        let vectors = self.encode().await?;
-        Ok(match vectors.len() {
+        let vectors = self.encode();
+        match vectors.len() {
             0 => vec![0.0; dim],
             n => vectors[n - dim..].to_vec(),
-        })
+        }
     }
 
-    /// The query that shelves follow for a session vector.
+    /// The query that gives the scores of the best items for a session vector.
     fn query(&self, session: &[f32]) -> Vec<f32> {
         // Scores are linear in the query: a blend of queries is the blend of scores, for one scan.
         match self.personal.guard.say() {
@@ -283,6 +306,25 @@ impl Shopper {
         self.student.score(query, prefix, &mut self.lut, &mut self.scores).await
     }
 
+    /// The `count` best items that may be shown, best first.
+    async fn best(
+        &mut self,
+        query: &[f32],
+        prefix: &[u32],
+        count: usize,
+        allow: impl Fn(&Catalogue, u32) -> bool,
+    ) -> Result<Vec<(u32, f32)>, ModelError> {
+        #[cfg(feature = "webgpu")]
+        {
+            let allow = |item| allow(&self.catalogue, item);
+            if let Some(best) = self.student.best(query, prefix, count, allow).await? {
+                return Ok(best);
+            }
+        }
+        self.score_all(query, prefix).await?;
+        Ok(top_k(&self.scores, count, |item| allow(&self.catalogue, item)))
+    }
+
     /// Ranks a shelf.
     ///
     /// # Errors
@@ -292,16 +334,17 @@ impl Shopper {
         if request.kind == Kind::Continue {
             return Ok(self.recent(request, &filter));
         }
-        let query = self.query_of(request).await?;
+        let (query, change) = self.query_of(request);
         let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
-        self.score_all(&query, &prefix).await?;
-        if request.kind == Kind::ForYou && self.is_personal() {
-            self.traits.add(&self.leanings(), &mut self.scores);
-        }
-        let catalogue = &self.catalogue;
         let own = if request.kind == Kind::Similar { filter.item } else { None };
         let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
-        let ranked = top_k(&self.scores, wanted, |i| Some(i) != own && filter.allows(catalogue, i));
+        let allow = |catalogue: &Catalogue, item| Some(item) != own && filter.allows(catalogue, item);
+        let mut ranked = self.best(&query, &prefix, wanted.max(REACH), allow).await?;
+        if let Some(change) = change {
+            self.reorder(&mut ranked, &change, self.personal.guard.say());
+        }
+        ranked.truncate(wanted);
+        let catalogue = &self.catalogue;
         let kept =
             cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
         Ok(self.listed(&kept))
@@ -313,9 +356,10 @@ impl Shopper {
         self.personal.affinity.iter().map(|x| say * x).collect()
     }
 
-    async fn query_of(&mut self, request: &Request) -> Result<Vec<f32>, RequestError> {
+    /// The query by which the shipped student finds items, and what the personal model changes in their order.
+    fn query_of(&mut self, request: &Request) -> (Vec<f32>, Option<Change>) {
         let dim = self.manifest.student.dim;
-        Ok(match request.kind {
+        let query = match request.kind {
             Kind::Popular => vec![0.0; dim],
             Kind::Similar => {
                 let mut vector = Vec::with_capacity(dim);
@@ -326,10 +370,12 @@ impl Shopper {
                 vector
             }
             Kind::ForYou | Kind::Continue => {
-                let session = self.newest().await?;
-                self.query(&session)
+                let session = self.newest();
+                let change = self.is_personal().then(|| self.change(&session));
+                return (self.shipped_query(&session), change);
             }
-        })
+        };
+        (query, None)
     }
 
     /// The items of the session, newest first, each once.
@@ -366,12 +412,12 @@ impl Shopper {
     pub async fn fine_tune(&mut self, steps: usize) -> Result<Option<Tuned>, ModelError> {
         let dim = self.manifest.student.dim;
         let items: Vec<u32> = self.clicks.iter().map(|c| c.item).collect();
-        let vectors = self.encode().await?.to_vec();
+        let vectors = self.encode().to_vec();
         let Some(lesson) = Lesson::new(&vectors, &items, dim) else { return Ok(None) };
         self.judge(&vectors, &items).await?;
         let before = self.personal.clone();
         let config = self.config.clone();
-        let earlier = self.earlier_lesson().await?;
+        let earlier = self.earlier_lesson();
         let lesson = match config.hard {
             0 => lesson,
             hard => lesson.with_hard(self.best_before_newest(&vectors, &items, hard).await?),
@@ -396,13 +442,13 @@ impl Shopper {
     }
 
     /// One of the earlier sessions, in turn.
-    async fn earlier_lesson(&self) -> Result<Option<Lesson>, ModelError> {
-        let Some(turn) = self.personal.steps.checked_rem(self.past.len() as u64) else { return Ok(None) };
+    fn earlier_lesson(&self) -> Option<Lesson> {
+        let turn = self.personal.steps.checked_rem(self.past.len() as u64)?;
         let clicks = &self.past[turn as usize];
         let mut encoded = Encoded::default();
-        self.student.encode_on(&self.input_of(clicks), &mut encoded).await?;
+        self.student.encode_on(&self.input_of(clicks), &mut encoded);
         let items: Vec<u32> = clicks.iter().map(|c| c.item).collect();
-        Ok(Lesson::new(encoded.vectors(), &items, self.manifest.student.dim))
+        Lesson::new(encoded.vectors(), &items, self.manifest.student.dim)
     }
 
     /// What the shipped student would have shown before the newest click.
@@ -416,34 +462,7 @@ impl Shopper {
         let positions = vectors.len() / dim;
         let query = self.shipped_query(&vectors[(positions - 2) * dim..(positions - 1) * dim]);
         let prefix = &items[items.len() - positions..items.len() - 1];
-        self.score_all(&query, prefix).await?;
-        Ok(top_k(&self.scores, count, |_| true).into_iter().map(|s| s.0).collect())
-    }
-
-    /// Compares both models on the clicks that were not compared yet, before they are learned from.
-    async fn judge(&mut self, vectors: &[f32], items: &[u32]) -> Result<(), ModelError> {
-        let dim = self.manifest.student.dim;
-        let positions = vectors.len() / dim;
-        let first = items.len() - positions;
-        // At most three at a time: after a burst of clicks the newest tell enough.
-        let from = self.judged.max(first + 1).max(items.len().saturating_sub(3));
-        for at in from..items.len() {
-            let session = &vectors[(at - 1 - first) * dim..(at - first) * dim];
-            let (shipped, personal) = (self.shipped_query(session), self.personal.query(session));
-            self.score_all(&shipped, &items[first..at]).await?;
-            let shipped = loss_of(&self.scores, items[at]);
-            self.score_all(&personal, &items[first..at]).await?;
-            let affinity = &mut self.personal.affinity;
-            self.traits.add(affinity, &mut self.scores);
-            let personal = loss_of(&self.scores, items[at]);
-            let rate = self.config.affinity_rate;
-            if rate > 0.0 {
-                self.traits.step(affinity, &self.scores, items[at], rate);
-            }
-            self.personal.judge(&self.student, shipped, personal);
-        }
-        self.judged = items.len();
-        Ok(())
+        Ok(self.best(&query, prefix, count, |_, _| true).await?.into_iter().map(|s| s.0).collect())
     }
 
     /// Forgets everything learned and the session.

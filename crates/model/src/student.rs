@@ -1,17 +1,13 @@
 //! The student: a quantised item table, a small encoder and a low-rank shared adapter.
 //!
-//! `session → encoder → session vector → adapter → look-up scores of all items`. On the CPU the
-//! encoder works on plain slices and scores come from [`ItemTable::score_all`]; on a GPU Burn encodes,
-//! and scores are one gather and one sum.
+//! `session → encoder → session vector → adapter → look-up scores of all items`. The encoder works on plain
+//! slices, one click at a time, wherever the rest is done: a click is a few hundred thousand
+//! multiplications, less than a GPU's answer takes to come back. What grows with the catalogue or with the
+//! candidates of a step is done on the GPU where there is one: scores, the best of them, and the softmax
+//! of a lesson.
 
-#[cfg(feature = "burn")]
-mod device;
-
-#[cfg(feature = "burn")]
-pub(crate) use device::read;
-
-#[cfg(feature = "burn")]
-use burn::tensor::Device;
+#[cfg(feature = "webgpu")]
+use onshelf_core::rank::TopK;
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_core::slices::{add_product, add_scaled};
 use onshelf_core::version::StudentShape;
@@ -21,6 +17,11 @@ use rand::{Rng, RngExt};
 use crate::encoder::plain::{Past, PlainEncoder};
 use crate::encoder::{REPEAT, boost_repeats, latest};
 use crate::error::ModelError;
+#[cfg(feature = "webgpu")]
+use crate::gpu::{Gpu, Lessons, Shelf};
+
+/// The optional tensor with the adapter's Fisher information, `[2, dim * rank]`: `down`, then `up`.
+pub const FISHER: &str = "adapter.fisher";
 
 /// The last clicks of a session, oldest first, as a student reads them.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -152,16 +153,27 @@ pub enum Compute {
     /// On this processor.
     #[default]
     Cpu,
-    /// On a device of Burn's, with every shape fixed.
-    #[cfg(feature = "burn")]
-    Burn(Device),
+    /// What grows with catalogue and candidates on a GPU, in buffers that are made once.
+    #[cfg(feature = "webgpu")]
+    Gpu(Gpu),
 }
 
-/// The parameters where they compute.
-enum Parts {
-    Cpu(Box<PlainEncoder>),
-    #[cfg(feature = "burn")]
-    Burn(Box<device::OnDevice>),
+/// What of a student is on a GPU.
+#[cfg(feature = "webgpu")]
+struct OnGpu {
+    shelf: Shelf,
+    lessons: Lessons,
+}
+
+#[cfg(feature = "webgpu")]
+impl OnGpu {
+    fn new(gpu: &Gpu, table: &ItemTable, max_len: usize) -> Self {
+        let codes = gpu.upload(Shelf::words_of(table));
+        Self {
+            shelf: Shelf::new(gpu, table, codes.clone()),
+            lessons: Lessons::new(gpu, table, codes, max_len),
+        }
+    }
 }
 
 /// A session with the vectors of its positions, to be gone on with.
@@ -177,6 +189,20 @@ impl Encoded {
     pub fn vectors(&self) -> &[f32] {
         &self.past.vectors
     }
+}
+
+/// Reads the optional tensor [`FISHER`].
+fn fisher(weights: &Weights, shape: &StudentShape) -> Result<Option<Vec<f32>>, ModelError> {
+    if !weights.floats.contains_key(FISHER) {
+        return Ok(None);
+    }
+    let values = weights.get(FISHER, &[2, shape.dim * shape.adapter_rank])?.values.clone();
+    if values.iter().any(|x| *x < 0.0) {
+        return Err(ModelError::State(format!(
+            "{FISHER} is negative somewhere; export the model version again"
+        )));
+    }
+    Ok(Some(values))
 }
 
 /// Name of the tensor `[subspaces, 256, dim / subspaces]` that moves the centroids that score; absent
@@ -200,8 +226,11 @@ pub fn with_trend_of(table: ItemTable, weights: &Weights) -> Result<ItemTable, M
 pub struct Student {
     shape: StudentShape,
     table: ItemTable,
-    parts: Parts,
+    encoder: Box<PlainEncoder>,
+    #[cfg(feature = "webgpu")]
+    on_gpu: Option<Box<OnGpu>>,
     base: Adapter,
+    fisher: Option<Vec<f32>>,
     repeat: Vec<f32>,
     parameters: usize,
 }
@@ -227,20 +256,25 @@ impl Student {
         let bias = weights.get("items.bias", &[CENTROIDS])?.values.clone();
         let table = ItemTable::new(shape.dim, shape.subspaces, codes.1.clone(), centroids, bias)?;
         let table = with_trend_of(table, weights)?;
-        let parts = match compute {
-            Compute::Cpu => Parts::Cpu(Box::new(PlainEncoder::new(weights, shape)?)),
-            #[cfg(feature = "burn")]
-            Compute::Burn(device) => {
-                Parts::Burn(Box::new(device::OnDevice::new(weights, shape, &table, device)?))
-            }
+        let fisher = fisher(weights, shape)?;
+        #[cfg(feature = "webgpu")]
+        let on_gpu = match compute {
+            Compute::Cpu => None,
+            Compute::Gpu(gpu) => Some(Box::new(OnGpu::new(gpu, &table, shape.max_len))),
         };
+        #[cfg(not(feature = "webgpu"))]
+        let Compute::Cpu = compute;
         Ok(Self {
             shape: shape.clone(),
             base: Adapter::read(weights, shape.dim, shape.adapter_rank)?,
             repeat: weights.get(REPEAT, &[shape.max_len])?.values.clone(),
+            encoder: Box::new(PlainEncoder::new(weights, shape)?),
+            #[cfg(feature = "webgpu")]
+            on_gpu,
             table,
-            parts,
-            parameters: weights.parameters(),
+            // What is known about parameters is none.
+            parameters: weights.parameters() - fisher.as_ref().map_or(0, Vec::len),
+            fisher,
         })
     }
 
@@ -262,6 +296,13 @@ impl Student {
         &self.base
     }
 
+    /// The diagonal Fisher information of the shipped adapter, `down` before `up`, its mean 1; `None` where the
+    /// student was shipped without.
+    #[must_use]
+    pub fn fisher(&self) -> Option<&[f32]> {
+        self.fisher.as_deref()
+    }
+
     /// Ships another adapter of the same rank: for those who learn where it should start.
     #[cfg(feature = "training")]
     pub fn set_base(&mut self, base: Adapter) {
@@ -275,7 +316,8 @@ impl Student {
     /// changed then.
     #[cfg(feature = "training")]
     pub fn set_trend(&mut self, trend: Vec<f32>) -> Result<(), ModelError> {
-        if self.device().is_some() {
+        #[cfg(feature = "webgpu")]
+        if self.on_gpu.is_some() {
             return Err(ModelError::State("a trend is set on the processor only".into()));
         }
         self.table = self.table.clone().with_trend(trend)?;
@@ -288,90 +330,73 @@ impl Student {
         self.parameters
     }
 
-    /// The device in use, where one is.
-    #[cfg(feature = "burn")]
-    pub(crate) fn device(&self) -> Option<&Device> {
-        match &self.parts {
-            Parts::Cpu(_) => None,
-            Parts::Burn(on) => Some(&on.device),
+    /// Compiles a GPU's kernels by using each once, so that no shelf and no step waits for it.
+    ///
+    /// # Errors
+    /// [`ModelError::Device`].
+    #[cfg(feature = "webgpu")]
+    pub async fn warm(&self) -> Result<(), ModelError> {
+        let Some(on) = &self.on_gpu else { return Ok(()) };
+        on.shelf.best(&vec![0.0; (self.table.subspaces() + 1) * CENTROIDS], 1).await?;
+        let row = crate::gpu::Rows {
+            queries: &vec![0.0; self.shape.dim],
+            items: &[1],
+            offsets: &[0.0],
+            wanted: &[1.0],
+            scale: 1.0,
+        };
+        if self.table.items() > 0 {
+            on.lessons.slopes(&row).await?;
         }
+        Ok(())
+    }
+
+    /// Where the softmax of a lesson is done, if not here.
+    #[cfg(feature = "webgpu")]
+    pub(crate) fn lessons(&self) -> Option<&Lessons> {
+        self.on_gpu.as_ref().map(|on| &on.lessons)
     }
 
     /// Session vectors before the adapter: one of `dim` values for **every position** of the last
     /// `max_len` clicks. Empty for an empty session.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub async fn encode(&self, session: &SessionInput) -> Result<Vec<f32>, ModelError> {
+    #[must_use]
+    pub fn encode(&self, session: &SessionInput) -> Vec<f32> {
         let mut encoded = Encoded::default();
-        self.encode_on(session, &mut encoded).await?;
-        Ok(encoded.past.vectors)
+        self.encode_on(session, &mut encoded);
+        encoded.past.vectors
     }
 
-    /// The same, going on from what is there: on the CPU one more click costs one more position.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub async fn encode_on(&self, session: &SessionInput, encoded: &mut Encoded) -> Result<(), ModelError> {
+    /// The same, going on from what is there: one more click costs one more position.
+    pub fn encode_on(&self, session: &SessionInput, encoded: &mut Encoded) {
         let session = session.last(self.shape.max_len);
         if session == encoded.session {
-            return Ok(());
+            return;
         }
-        match &self.parts {
-            Parts::Cpu(encoder) => {
-                if !session.begins_with(&encoded.session) {
-                    *encoded = Encoded::default();
-                }
-                let mut vector = Vec::with_capacity(self.shape.dim);
-                for at in encoded.session.items.len()..session.items.len() {
-                    vector.clear();
-                    self.table.push_vector(session.items[at], &mut vector);
-                    encoder.push(&mut encoded.past, &vector, session.kinds[at], session.gaps[at]);
-                }
-            }
-            #[cfg(feature = "burn")]
-            Parts::Burn(on) => {
-                let mut all = on.encode(&self.table, &self.shape, std::slice::from_ref(&session)).await?;
-                all.truncate(session.items.len() * self.shape.dim);
-                encoded.past.vectors = all;
-            }
+        if !session.begins_with(&encoded.session) {
+            *encoded = Encoded::default();
+        }
+        let mut vector = Vec::with_capacity(self.shape.dim);
+        for at in encoded.session.items.len()..session.items.len() {
+            vector.clear();
+            self.table.push_vector(session.items[at], &mut vector);
+            self.encoder.push(&mut encoded.past, &vector, session.kinds[at], session.gaps[at]);
         }
         encoded.session = session;
-        Ok(())
     }
 
     /// Last session vectors of many sessions, `[sessions, dim]`; zeros for an empty one.
-    ///
-    /// # Errors
-    /// [`ModelError::Device`].
-    pub async fn encode_last(&self, sessions: &[SessionInput]) -> Result<Vec<f32>, ModelError> {
+    #[must_use]
+    pub fn encode_last(&self, sessions: &[SessionInput]) -> Vec<f32> {
         let dim = self.shape.dim;
         let mut out = Vec::with_capacity(sessions.len() * dim);
-        match &self.parts {
-            Parts::Cpu(_) => {
-                for session in sessions {
-                    let vectors = self.encode(session).await?;
-                    match vectors.len() {
-                        0 => out.resize(out.len() + dim, 0.0),
-                        n => out.extend_from_slice(&vectors[n - dim..]),
-                    }
-                }
-            }
-            #[cfg(feature = "burn")]
-            Parts::Burn(on) => {
-                let sessions: Vec<SessionInput> =
-                    sessions.iter().map(|s| s.last(self.shape.max_len)).collect();
-                let all = on.encode(&self.table, &self.shape, &sessions).await?;
-                let length = self.shape.max_len;
-                for (s, session) in sessions.iter().enumerate() {
-                    match session.items.len() {
-                        0 => out.resize(out.len() + dim, 0.0),
-                        n => out.extend_from_slice(&all[(s * length + n - 1) * dim..(s * length + n) * dim]),
-                    }
-                }
+        for session in sessions {
+            let vectors = self.encode(session);
+            match vectors.len() {
+                0 => out.resize(out.len() + dim, 0.0),
+                n => out.extend_from_slice(&vectors[n - dim..]),
             }
         }
-        Ok(out)
+        out
     }
 
     /// What is added to `item`'s score after the clicks of `prefix`; 0 for items not among them.
@@ -397,13 +422,50 @@ impl Student {
         lut: &mut Vec<f32>,
         scores: &mut Vec<f32>,
     ) -> Result<(), ModelError> {
-        let scaled: Vec<f32> = query.iter().map(|x| x / self.shape.temperature).collect();
-        match &self.parts {
-            Parts::Cpu(_) => self.table.score_all(&scaled, lut, scores),
-            #[cfg(feature = "burn")]
-            Parts::Burn(on) => *scores = on.score(&self.table, scaled).await?,
+        let scaled = self.scaled(query);
+        #[cfg(feature = "webgpu")]
+        if let Some(on) = &self.on_gpu {
+            self.table.lookup(&scaled, lut);
+            *scores = on.shelf.all(lut).await?;
+            boost_repeats(scores, prefix, &self.repeat);
+            return Ok(());
         }
+        self.table.score_all(&scaled, lut, scores);
         boost_repeats(scores, prefix, &self.repeat);
         Ok(())
+    }
+
+    fn scaled(&self, query: &[f32]) -> Vec<f32> {
+        query.iter().map(|x| x / self.shape.temperature).collect()
+    }
+
+    /// The `count` best items for which `allow` holds, best first, where a GPU can tell: by scores as
+    /// [`Self::score`] gives them. `None` where all of them have to be looked at.
+    #[cfg(feature = "webgpu")]
+    pub(crate) async fn best(
+        &self,
+        query: &[f32],
+        prefix: &[u32],
+        count: usize,
+        mut allow: impl FnMut(u32) -> bool,
+    ) -> Result<Option<Vec<(u32, f32)>>, ModelError> {
+        let Some(on) = &self.on_gpu else { return Ok(None) };
+        let mut lut = Vec::new();
+        self.table.lookup(&self.scaled(query), &mut lut);
+        // Boosts move the session's own items up or down: as many more are wanted, and theirs are scored here.
+        let wanted = 2 * count + prefix.len();
+        let Some(found) = on.shelf.best(&lut, wanted).await? else { return Ok(None) };
+        let complete = found.len() >= self.table.items();
+        let own = |item: &u32| latest(prefix).any(|(i, _)| i == *item);
+        let boosted = latest(prefix).filter_map(|(item, back)| {
+            let boost = self.repeat.get(back).copied().unwrap_or(0.0);
+            Some((item, self.table.score_looked_up(&lut, item)? + boost))
+        });
+        let others = found.into_iter().filter(|(item, _)| !own(item));
+        let mut best = TopK::new(count);
+        boosted.chain(others).filter(|x| allow(x.0)).for_each(|(item, score)| best.offer(item, score));
+        let best = best.into_sorted();
+        // A strict filter may have left too few of those that were asked for.
+        Ok((complete || best.len() >= count).then_some(best))
     }
 }

@@ -79,6 +79,9 @@ pub(crate) struct BenchmarkArgs {
     /// Dropout on item vectors (0-1) [default: by protocol].
     #[arg(long)]
     dropout: Option<f32>,
+    /// `new-shoppers`: ways to learn, comma-separated, such as "leanings alone" [default: all].
+    #[arg(long, value_delimiter = ',')]
+    learning: Vec<String>,
     /// `federated`, `poisoning`: the student that later periods improve.
     #[arg(long, required_if_eq_any([("protocol", "federated"), ("protocol", "poisoning")]))]
     from: Option<PathBuf>,
@@ -94,6 +97,9 @@ pub(crate) struct BenchmarkArgs {
     /// `federated`: most periods that are learned from (0: all).
     #[arg(long, default_value_t = 0)]
     periods: usize,
+    /// `federated`: leave out the centrally trained trend, which costs more than all else together.
+    #[arg(long)]
+    skip_central_trend: bool,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -163,7 +169,7 @@ impl BenchmarkArgs {
             }
             Protocol::NewShoppers => {
                 let tried = if self.quick { 1 } else { new_shoppers::TRIED.len() };
-                let done = new_shoppers::run(&data, out, &train, &distil, tried, progress)?;
+                let done = new_shoppers::run(&data, out, &train, &distil, tried, &self.learning, progress)?;
                 Ok((serde_json::to_value(&done)?, done.to_markdown()))
             }
             Protocol::ColdStart => {
@@ -179,6 +185,7 @@ impl BenchmarkArgs {
                     epsilons: self.epsilon.clone(),
                     stride: self.stride,
                     periods: self.periods,
+                    central_trend: !self.skip_central_trend,
                     seed: train.seed,
                 };
                 if self.protocol == Protocol::Poisoning {

@@ -5,12 +5,14 @@
 //! OUT/manifests/<version>.json    every manifest, by its version
 //! OUT/blobs/<sha256>.safetensors  weights
 //! OUT/blobs/<sha256>.json         catalogue
+//! OUT/blobs/<sha256>.json.gz      the same, for servers that send files as they lie there
 //! OUT/public-keys.json            the keys that browsers may trust, hex
 //! OUT/versions.log                every version that ever served, signed, each entry with the hash of the one before
 //! ```
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
@@ -34,6 +36,8 @@ pub struct Exported {
     pub version: String,
     /// Bytes of weights and catalogue.
     pub bytes: u64,
+    /// The same as sent, where the server compresses the catalogue.
+    pub sent: u64,
     /// The public key that browsers need, hex.
     pub public_key: String,
 }
@@ -116,6 +120,8 @@ pub fn publish(
     for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }
+    let packed = gzipped(catalogue)?;
+    write_atomic(&out.join(format!("{}.gz", manifest.files[1].path)), &packed)?;
     let key = read_or_make_key(key_file)?;
     let (envelope, version) = manifest.sign(&key)?;
     write_atomic(&out.join(format!("manifests/{version}.json")), &envelope)?;
@@ -126,7 +132,15 @@ pub fn publish(
     append_version(out, Event::Published, &model, manifest.created, &key)?;
     // Last: a reader that sees the new version finds all its files.
     write_atomic(&out.join("latest.json"), &envelope)?;
-    Ok(Exported { version, bytes: (weights.len() + catalogue.len()) as u64, public_key })
+    let [bytes, sent] = [catalogue, &packed].map(|c| (weights.len() + c.len()) as u64);
+    Ok(Exported { version, bytes, sent, public_key })
+}
+
+/// The same bytes for the same content: the header names no time.
+fn gzipped(content: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder.write_all(content)?;
+    Ok(encoder.finish()?)
 }
 
 /// Name of the public log of versions.
@@ -146,6 +160,14 @@ pub(crate) fn append_version(
     let mut log = VersionLog::read(&bytes, &trusted).context(
         "versions.log is not what this key wrote; publish into another folder, or with the key of this one",
     )?;
+    if log.entries().is_empty()
+        && let Ok(serving) = fs::read(out.join("latest.json"))
+        && let Ok(serving) = Manifest::verify(&serving, &trusted)
+        && serving.digest != model
+    {
+        // What was published before there was a log.
+        bytes.extend(log.append(Event::Published, &serving.digest, serving.manifest.created, key)?);
+    }
     if log.entries().last().is_some_and(|last| last.model == model) {
         return Ok(());
     }
@@ -194,7 +216,7 @@ fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
         let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
-        std::io::Write::write_all(&mut file, to_hex(&seed).as_bytes())?;
+        file.write_all(to_hex(&seed).as_bytes())?;
     }
     read_key(path)
 }

@@ -1,9 +1,10 @@
 //! `onshelf inspect`: what is in an artefact.
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use onshelf_core::catalogue::Catalogue;
 use onshelf_core::version::{Manifest, Role};
 use onshelf_core::weights::Weights;
@@ -87,6 +88,7 @@ fn version(path: &Path, keys: &[String]) -> Result<Value> {
         if file.role == Role::Catalogue {
             Catalogue::from_json(&content)?;
         }
+        packed(&root.join(format!("{}.gz", file.path)), &content)?;
         files.push(json!({ "role": file.role, "path": file.path, "bytes": file.bytes, "intact": true }));
     }
     Ok(json!({
@@ -96,6 +98,19 @@ fn version(path: &Path, keys: &[String]) -> Result<Value> {
         "manifest": manifest,
         "files": files,
     }))
+}
+
+/// A compressed copy, where there is one, must be of the same content: servers send it instead.
+fn packed(path: &Path, content: &[u8]) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let mut plain = Vec::with_capacity(content.len());
+    let limit = content.len() as u64 + 1;
+    let read = flate2::read::GzDecoder::new(fs::File::open(path)?).take(limit).read_to_end(&mut plain);
+    read.with_context(|| path.display().to_string())?;
+    ensure!(plain == content, "{}: not what it is a compressed copy of; export again", path.display());
+    Ok(())
 }
 
 fn named_keys(envelope: &[u8]) -> Vec<String> {

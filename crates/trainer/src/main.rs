@@ -192,6 +192,9 @@ struct DistillArgs {
     /// Sessions that the adapter's start is meta-learned from; it is kept where it helps (0: none).
     #[arg(long, default_value_t = DistillOptions::default().meta)]
     meta: usize,
+    /// Sessions that the Fisher information of the adapter is estimated on, for `ewc` on devices (0: none is shipped).
+    #[arg(long, default_value_t = DistillOptions::default().fisher)]
+    fisher: usize,
     /// Items that the teacher names at each position.
     #[arg(long, default_value_t = DistillOptions::default().k)]
     k: usize,
@@ -420,6 +423,7 @@ fn distill(cli: &Cli, args: &DistillArgs, progress: &dyn Progress) -> Result<()>
         thinned: args.thinned,
         k: args.k,
         meta: args.meta,
+        fisher: args.fisher,
         distil: args.distil,
         rates: [args.rate, defaults.rates[1]],
         item_rates: [args.item_rate, defaults.item_rates[1]],

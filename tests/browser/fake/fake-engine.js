@@ -213,6 +213,7 @@ export function fakeEngine(kind) {
         guard: {
           compared: this.#state.session.length,
           lead_nats: 0.25,
+          evidence_nats: 0.5,
           personal: false,
           say: 0,
           rolled_back: 0,

@@ -7,11 +7,30 @@ let engine;
 let pristine;
 let wasm;
 
+/** Buffers that are alive on the GPU, with their bytes. */
+const alive = new Map();
+
+/** Counts buffers from now on: what was made less what was destroyed. */
+function watchBuffers() {
+  const { createBuffer } = GPUDevice.prototype;
+  const { destroy } = GPUBuffer.prototype;
+  GPUDevice.prototype.createBuffer = function (about) {
+    const buffer = createBuffer.call(this, about);
+    alive.set(buffer, about.size);
+    return buffer;
+  };
+  GPUBuffer.prototype.destroy = function () {
+    alive.delete(this);
+    return destroy.call(this);
+  };
+}
+
 const view = (item_id, event = "view_item") => ({ event, item_id });
 
 const scripts = {
   /** Loads a model version on `kind`. */
-  async load({ kind, manifest, keys, withoutStorage }) {
+  async load({ kind, manifest, keys, withoutStorage, watch }) {
+    if (watch) watchBuffers();
     if (withoutStorage) Object.defineProperty(globalThis, "indexedDB", { value: undefined });
     const module = await import(`/onshelf/onshelf_${kind}.js`);
     wasm = await module.default({ module_or_path: `/onshelf/onshelf_${kind}_bg.wasm` });
@@ -81,7 +100,7 @@ const scripts = {
    * Sessions of so many clicks on items drawn in turn, a minute apart: how long each click's ranking and
    * learning took, in milliseconds, for the clicks that a session of two or more had before.
    */
-  async clickByClick({ items, sessions, length, steps }) {
+  async clickByClick({ items, sessions, length, steps, rankings = 1 }) {
     const [ranks, learns] = [[], []];
     let next = 0;
     for (let session = 0; session < sessions; session++) {
@@ -92,7 +111,8 @@ const scripts = {
         const told = engine.track(view(item), now);
         if (!told.accepted) throw new Error(`click ${at} was left out: ${told.reason}`);
         const start = performance.now();
-        await engine.recommend({ slot: "bench", count: 20 }, now);
+        for (let n = 0; n < rankings; n++)
+          await engine.recommend({ slot: "bench", count: 20 }, now);
         const ranked = performance.now();
         await engine.fineTune(steps);
         if (at < 2) continue;
@@ -110,9 +130,10 @@ const scripts = {
     return Array.from((await engine.contribution(round)) ?? []);
   },
 
-  /** Bytes of the module's memory; it never shrinks. */
+  /** Bytes of the module's memory, which never shrinks; and what is on the GPU, if `load` was told to watch. */
   async memory() {
-    return { bytes: wasm.memory.buffer.byteLength };
+    const gpu = [...alive.values()].reduce((sum, bytes) => sum + bytes, 0);
+    return { bytes: wasm.memory.buffer.byteLength, gpuBuffers: alive.size, gpuBytes: gpu };
   },
 
   /** The state before any click; its seed decides which items a step samples. */
@@ -135,6 +156,11 @@ const scripts = {
   /** Calls a method of the engine. */
   async call({ method, args }) {
     return await engine[method](...args);
+  },
+
+  /** The state as it is now. */
+  async state() {
+    return Array.from(engine.exportState());
   },
 
   /** Takes over bytes that are not a state. */

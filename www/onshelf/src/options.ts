@@ -17,7 +17,7 @@ import type {
 /** More steps than this in one call would be a training run, not a reaction to a click. */
 const MAX_STEPS = 64;
 
-const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "replay", "distillation"];
+const STRATEGIES: Strategy[] = ["shipped", "gradient", "proximal", "ewc", "replay", "distillation"];
 
 /** @throws OnshelfError `INVALID_REQUEST` where this is no page of a browser */
 export function demandPage(): void {

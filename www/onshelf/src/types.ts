@@ -66,7 +66,8 @@ export interface LoadOptions {
   /**
    * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
    * says; the others are one strategy alone, in what strength the version gives it. `replay` keeps up to
-   * eight earlier sessions of ten clicks on the device.
+   * eight earlier sessions of ten clicks on the device. `ewc` needs a version that was exported with its
+   * Fisher information; on another one `load` rejects with `INVALID_REQUEST`.
    */
   strategy?: Strategy;
   /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
@@ -81,7 +82,7 @@ export interface LoadOptions {
 }
 
 /** See `LoadOptions.strategy`. */
-export type Strategy = "shipped" | "gradient" | "proximal" | "replay" | "distillation";
+export type Strategy = "shipped" | "gradient" | "proximal" | "ewc" | "replay" | "distillation";
 
 /** One thing the shopper did. It stays on this device. */
 export interface ShelfEvent {
@@ -272,9 +273,14 @@ export interface Guard {
   compared: number;
   /** Faded mean lead of the personal model, nats a click. */
   lead_nats: number;
+  /**
+   * Log-odds that the personal model, rather than the shipped one, foretells this shopper, after the clicks
+   * compared: 0 is even, above 2.2 (9 to 1) it has the whole say, below -2.2 none.
+   */
+  evidence_nats: number;
   /** Whether the personal model has a say in the order of shelves. */
   personal: boolean;
-  /** How much of a say: 0 to 1; between them the two are blended. */
+  /** How much of a say it has in the order of the best items: 0 to 1; between them the two are blended. */
   say: number;
   /** How often the personal model was put back to its last good state because it had lost its lead. */
   rolled_back: number;

@@ -124,7 +124,8 @@ pub fn decode_share(bytes: &[u8], length: usize) -> Result<Vec<Field128>, Protoc
 }
 
 /// Field elements above the middle are negative numbers.
-fn signed(value: Field128) -> i128 {
+#[must_use]
+pub fn signed(value: Field128) -> i128 {
     let (up, down) = (u128::from(value), u128::from(-value));
     if up <= down { up as i128 } else { -(down as i128) }
 }

@@ -21,20 +21,38 @@ pub struct FineTuneConfig {
     /// candidates of a step: the softmax is exact where it matters.
     #[serde(default, skip_serializing_if = "is_default")]
     pub hard: usize,
-    /// Rate at which the shopper's leanings to categories and brands are learned, a step a click (0: not).
+    /// What a click counts for the shopper's leanings to categories and brands, against 1 for what the model
+    /// version foretold (0: none are learned).
     #[serde(default, skip_serializing_if = "is_default")]
     pub affinity_rate: f32,
+    /// What is left of these counts at the next click (0–1).
+    #[serde(default = "whole", skip_serializing_if = "is_whole")]
+    pub affinity_memory: f32,
     /// Share of the loss that follows the shipped student's own ranking (0–1).
     #[serde(default, skip_serializing_if = "is_default")]
     pub distil: f32,
     /// Share of a step that goes to one of the shopper's earlier sessions (0–1; 0: none are kept).
     #[serde(default, skip_serializing_if = "is_default")]
     pub replay: f32,
+    /// Strength of elastic weight consolidation: above 0 each parameter of the adapter is pulled by this times
+    /// the Fisher information that the student was shipped with (mean 1), and no longer by `proximal`.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub ewc: f32,
 }
 
 /// What it was before manifests named it; those manifests must keep their bytes.
 fn memory() -> f32 {
     0.8
+}
+
+/// What leanings remembered before manifests named it.
+fn whole() -> f32 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+fn is_whole(value: &f32) -> bool {
+    *value == whole()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -57,9 +75,11 @@ impl FineTuneConfig {
             proximal: 0.05,
             memory: memory(),
             hard: 200,
-            affinity_rate: 0.1,
+            affinity_rate: 0.2,
+            affinity_memory: 0.8,
             distil: 0.5,
             replay: 0.0,
+            ewc: 0.0,
         }
     }
 
@@ -68,12 +88,13 @@ impl FineTuneConfig {
     #[must_use]
     pub fn with(self, strategy: Strategy) -> Self {
         let or = |value: f32, usual: f32| if value > 0.0 { value } else { usual };
-        let plain = Self { proximal: 0.0, memory: 0.0, distil: 0.0, replay: 0.0, ..self.clone() };
+        let plain = Self { proximal: 0.0, memory: 0.0, distil: 0.0, replay: 0.0, ewc: 0.0, ..self.clone() };
         let near = Self { proximal: or(self.proximal, 0.05), ..plain };
         match strategy {
             Strategy::Shipped => self,
             Strategy::Gradient => Self { proximal: 0.0, ..near },
             Strategy::Proximal => near,
+            Strategy::Ewc => Self { ewc: or(self.ewc, 0.05), ..near },
             Strategy::Replay => {
                 Self { memory: or(self.memory, memory()), replay: or(self.replay, 0.3), ..near }
             }
@@ -93,6 +114,9 @@ pub enum Strategy {
     Gradient,
     /// A pull towards the shipped student (Li et al., MLSys 2020).
     Proximal,
+    /// The same pull on the adapter, stronger where the shipped student is sure of a parameter: elastic weight
+    /// consolidation (Kirkpatrick et al., PNAS 2017). Needs a student that was shipped with its Fisher information.
+    Ewc,
     /// Earlier clicks and sessions again.
     Replay,
     /// Part of the loss follows the shipped student's own ranking (Li & Hoiem, ECCV 2016).
@@ -110,8 +134,10 @@ impl Default for FineTuneConfig {
             memory: memory(),
             hard: 0,
             affinity_rate: 0.0,
+            affinity_memory: whole(),
             distil: 0.0,
             replay: 0.0,
+            ewc: 0.0,
         }
     }
 }

@@ -23,7 +23,7 @@ impl Shopper {
                 continue;
             }
             let mut encoded = Encoded::default();
-            self.student.encode_on(&self.input_of(clicks), &mut encoded).await?;
+            self.student.encode_on(&self.input_of(clicks), &mut encoded);
             read.push((encoded.vectors().to_vec(), clicks.iter().map(|c| c.item).collect()));
         }
         let sessions: Vec<(&[f32], &[u32])> = read.iter().map(|(v, i)| (&v[..], &i[..])).collect();

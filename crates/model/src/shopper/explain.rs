@@ -34,7 +34,7 @@ impl Shopper {
         let item =
             self.catalogue.index_of(item_id).ok_or_else(|| RequestError::UnknownItem(item_id.to_owned()))?;
         let dim = self.manifest.student.dim;
-        let newest = self.newest().await?;
+        let newest = self.newest();
         let input = self.input().last(self.manifest.student.max_len);
         let bonus = self.personal.guard.say() * self.traits.bonus(&self.personal.affinity, item);
         let score = self.score_of(item, &self.query(&newest), &input.items) + bonus;
@@ -42,7 +42,7 @@ impl Shopper {
         let without: Vec<_> = (0..input.items.len()).map(|at| input.without(at)).collect();
         let mut because = Vec::with_capacity(without.len());
         if !without.is_empty() {
-            let mut vectors = self.student.encode_last(&without).await?;
+            let mut vectors = self.student.encode_last(&without);
             vectors.resize(without.len() * dim, 0.0);
             for (at, session) in vectors.chunks_exact(dim).enumerate() {
                 let contribution =
@@ -73,7 +73,7 @@ impl Shopper {
         if unknown || self.catalogue.category_codes() <= 1 {
             return Ok(Vec::new());
         }
-        let newest = self.newest().await?;
+        let newest = self.newest();
         let own = self.category_shares(&self.query(&newest), &self.leanings());
         let everybody = self.category_shares(&vec![0.0; newest.len()], &[]);
         let mut gains: Vec<(String, f32)> = (0_u32..)

@@ -3,6 +3,7 @@
 use onshelf_core::metrics::rank_of;
 
 use super::Shopper;
+use super::head::loss_among;
 use crate::error::ModelError;
 use crate::personal::loss_of;
 
@@ -23,22 +24,26 @@ impl Shopper {
     /// # Errors
     /// [`ModelError`] of the device.
     pub async fn foretell(&mut self, item: u32, hidden: &[u32]) -> Result<Foretold, ModelError> {
-        let session = self.newest().await?;
+        let session = self.newest();
         let prefix = self.recent_items();
-        let queries = [self.shipped_query(&session), self.personal.query(&session), self.query(&session)];
-        let leanings = [Vec::new(), self.personal.affinity.clone(), self.leanings()];
-        let mut out = Foretold { personal: self.is_personal(), ..Default::default() };
-        for (at, query) in queries.iter().enumerate() {
-            self.score_all(query, &prefix).await?;
-            if at > 0 {
-                self.traits.add(&leanings[at], &mut self.scores);
+        self.score_all(&self.shipped_query(&session), &prefix).await?;
+        for &other in hidden.iter().filter(|&&other| other != item) {
+            if let Some(score) = (other as usize).checked_sub(1).and_then(|i| self.scores.get_mut(i)) {
+                *score = f32::NEG_INFINITY;
             }
-            for &other in hidden.iter().filter(|&&other| other != item) {
-                if let Some(score) = (other as usize).checked_sub(1).and_then(|i| self.scores.get_mut(i)) {
-                    *score = f32::NEG_INFINITY;
-                }
+        }
+        let (rank, loss) = (rank_of(&self.scores, item), loss_of(&self.scores, item));
+        let mut out = Foretold { personal: self.is_personal(), ranks: [rank; 3], losses: [loss; 3] };
+        let (shipped, change) = (self.head(), self.change(&session));
+        for (at, say) in [(1, 1.0), (2, self.personal.guard.say())] {
+            let mut head = shipped.clone();
+            self.reorder(&mut head, &change, say);
+            let place = |ranked: &[(u32, f32)]| ranked.iter().position(|(i, _)| *i == item);
+            if let (Some(before), Some(after)) = (place(&shipped), place(&head)) {
+                // Items that may not be shown count in every rank alike.
+                out.ranks[at] = rank.map(|rank| rank + after - before);
+                out.losses[at] += loss_among(&head, item) - loss_among(&shipped, item);
             }
-            (out.ranks[at], out.losses[at]) = (rank_of(&self.scores, item), loss_of(&self.scores, item));
         }
         Ok(out)
     }

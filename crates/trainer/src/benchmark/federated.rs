@@ -57,6 +57,8 @@ pub struct FederatedOptions {
     pub stride: usize,
     /// Most periods that are learned from (0: all there are).
     pub periods: usize,
+    /// Whether the trend is trained centrally as well, which costs more than all other arms together.
+    pub central_trend: bool,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -109,7 +111,7 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
     let fresh = || Student::new(&weights, &loaded.info.student, &Compute::Cpu);
     let parts = Part::all(&loaded.info.student)?;
     let mut learners = Vec::new();
-    for arm in Arm::all(&options.shoppers, &options.epsilons) {
+    for arm in Arm::all(options) {
         let (student, seed) = (fresh()?, options.seed);
         learners.push(Learner { arm, student, loaded: &loaded, whole: None, rounds: [0, 0], seed });
     }

@@ -41,18 +41,18 @@ const PACE_MS: i64 = 60_000;
 type Named = (&'static str, fn() -> FineTuneConfig);
 
 /// The strategies of a device, each with what the ones before it have.
-const STRATEGIES: [Named; 6] = [
+const STRATEGIES: [Named; 7] = [
     ("gradient", plain),
     ("proximal", || FineTuneConfig { proximal: 0.05, ..plain() }),
+    ("ewc", || FineTuneConfig { proximal: 0.05, ewc: 0.05, ..plain() }),
     ("replay", || FineTuneConfig { proximal: 0.05, memory: 0.8, ..plain() }),
     ("distillation", || FineTuneConfig { distil: 0.5, proximal: 0.05, memory: 0.8, ..plain() }),
-    ("leanings alone", || FineTuneConfig { affinity_rate: 0.1, steps_per_click: 0, ..plain() }),
+    ("leanings alone", || FineTuneConfig { steps_per_click: 0, ..leaning() }),
     ("distillation and leanings", || FineTuneConfig {
-        affinity_rate: 0.1,
         distil: 0.5,
         proximal: 0.05,
         memory: 0.8,
-        ..plain()
+        ..leaning()
     }),
 ];
 /// Rates and steps that are tried.
@@ -69,6 +69,25 @@ fn plain() -> FineTuneConfig {
         affinity_rate: 0.0,
         ..FineTuneConfig::default()
     }
+}
+
+/// The newest click alone, and leanings as devices learn them.
+fn leaning() -> FineTuneConfig {
+    let FineTuneConfig { affinity_rate, affinity_memory, .. } = FineTuneConfig::tuned();
+    FineTuneConfig { affinity_rate, affinity_memory, ..plain() }
+}
+
+/// Those of the strategies that were asked for by name; all where none was.
+fn asked(names: &[String]) -> Result<Vec<Named>> {
+    for name in names {
+        ensure!(
+            STRATEGIES.iter().any(|(known, _)| known == name),
+            "{name:?} is no way to learn; known are {}",
+            STRATEGIES.map(|s| s.0).join(", ")
+        );
+    }
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    Ok(STRATEGIES.into_iter().filter(|(name, _)| wanted(name)).collect())
 }
 
 /// Who a user is in this protocol.
@@ -136,18 +155,21 @@ fn replays(
 }
 
 /// Runs the protocol on a data set whose sessions are users' histories, with so many settings tried for
-/// each strategy. The student, a model version of it and a replay for browsers stay in `out`.
+/// each of the strategies `names` (none: all). The student, a model version of it and a replay for browsers, of the
+/// last strategy, stay in `out`.
 ///
 /// # Errors
-/// Where there are too few users, or a device fails; or on Ctrl-C.
+/// Where a name is unknown, there are too few users, or a device fails; or on Ctrl-C.
 pub fn run(
     data_dir: &Path,
     out: &Path,
     train: &TrainOptions,
     distil: &DistillOptions,
     tried: usize,
+    names: &[String],
     progress: &dyn Progress,
 ) -> Result<NewShoppers> {
+    let strategies = asked(names)?;
     let data = Dataset::load(data_dir)?;
     let hash = teacher::dataset_hash(data_dir)?;
     let [teach, decide, test] = split(&data);
@@ -162,7 +184,7 @@ pub fn run(
     let test = known(&test, &shipped.counts);
     let seed = train.seed;
     let mut lines = Vec::new();
-    for (strategy, config) in STRATEGIES {
+    for (strategy, config) in strategies {
         let mut best: Option<(f64, FineTuneConfig)> = None;
         let steps = config().steps_per_click > 0;
         for (learning_rate, steps_per_click) in TRIED.into_iter().take(if steps { tried } else { 1 }) {

@@ -8,6 +8,7 @@
 //!    vectors; items without a click were placed by their attributes before.
 //! 5. Tensors are packed, and what was packed is judged.
 //! 6. Where asked, the adapter's start is meta-learned ([`super::meta`]).
+//! 7. The Fisher information of the adapter's parameters is added ([`super::fisher`]).
 
 use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::Catalogue;
@@ -23,7 +24,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::quantise::quantise;
-use super::{ReadyStudent, meta, packing};
+use super::{ReadyStudent, fisher, meta, packing};
 use crate::attributes::place_unclicked;
 use crate::corpus::{Corpus, append_sessions, part_of};
 use crate::device::device;
@@ -73,6 +74,9 @@ pub struct DistillOptions {
     /// Sessions that the adapter's start is meta-learned from (0: it starts at nothing).
     #[serde(default, skip_serializing_if = "none")]
     pub meta: usize,
+    /// Sessions that the Fisher information of the adapter is estimated on (0: it is not shipped).
+    #[serde(default, skip_serializing_if = "none")]
+    pub fisher: usize,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
@@ -98,6 +102,7 @@ impl Default for DistillOptions {
             positions: 0,
             negatives: 1024,
             meta: 0,
+            fisher: 500,
         }
     }
 }
@@ -231,6 +236,9 @@ pub fn fit_all(
                 brief(&before)
             ));
             (file, finished) = packed(&stepper, &coded, &start.adapter, &shape, corpus, &judge)?;
+        }
+        if options.fisher > 0 {
+            file = fisher::added(&file, &shape, &corpus.train, options.fisher, options.seed, progress)?;
         }
         done.push(Distilled { shape, file, placed: placed.clone(), full, quantised, finished });
     }

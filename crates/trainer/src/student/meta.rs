@@ -54,7 +54,7 @@ pub(super) fn start(
     progress: &dyn Progress,
 ) -> Result<Start> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let config = FineTuneConfig { learning_rate: RATE, memory: 1.0, ..FineTuneConfig::tuned() };
+    let config = config();
     let old = student.base().clone();
     let before = adapted(&student, decide, &config)?;
     let mut order = long_enough(teach);
@@ -84,18 +84,29 @@ pub(super) fn start(
     Ok(Start { adapter, adapted: [before, after], kept })
 }
 
+/// How these shoppers learn.
+pub(super) fn config() -> FineTuneConfig {
+    FineTuneConfig { learning_rate: RATE, memory: 1.0, ..FineTuneConfig::tuned() }
+}
+
 fn towards(moved: &mut [f32], from: &[f32], to: &[f32], share: f32) {
     moved.iter_mut().zip(from.iter().zip(to)).for_each(|(m, (a, b))| *m += share * (b - a));
 }
 
-fn long_enough(set: &TrainSet) -> Vec<usize> {
+/// Sessions that are long enough to learn from and to tell whether it helped.
+pub(super) fn long_enough(set: &TrainSet) -> Vec<usize> {
     (0..set.log.len()).filter(|&s| set.log.session(s).len() >= CLICKS).collect()
 }
 
 /// A shopper who learned from a session.
-fn adapt(student: &Student, session: &SessionInput, config: &FineTuneConfig, seed: u64) -> Result<Personal> {
+pub(super) fn adapt(
+    student: &Student,
+    session: &SessionInput,
+    config: &FineTuneConfig,
+    seed: u64,
+) -> Result<Personal> {
     let mut personal = Personal::new(student, seed);
-    let vectors = block_on(student.encode(session))?;
+    let vectors = student.encode(session);
     if let Some(lesson) = Lesson::new(&vectors, &session.items, student.shape().dim) {
         for _ in 0..STEPS {
             block_on(personal.step(student, &lesson, None, config))?;
@@ -115,7 +126,7 @@ fn adapted(student: &Student, set: &TrainSet, config: &FineTuneConfig) -> Result
             let whole = set.input(s);
             let seen = whole.without(whole.items.len() - 1);
             let personal = adapt(student, &seen, config, s as u64)?;
-            let vectors = block_on(student.encode(&seen))?;
+            let vectors = student.encode(&seen);
             let dim = student.shape().dim;
             let newest = &vectors[vectors.len().saturating_sub(dim)..];
             let (mut lut, mut scores) = (Vec::new(), Vec::new());

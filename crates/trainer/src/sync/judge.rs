@@ -32,7 +32,7 @@ pub fn read(student: &Student, set: &TrainSet, progress: &dyn Progress) -> Resul
             crate::stop::check()?;
             progress.advance(1);
             let input = set.input(s);
-            let vectors = block_on(student.encode(&input))?;
+            let vectors = student.encode(&input);
             let clicks = vectors.len() / dim;
             Ok(Read { vectors, items: input.items[input.items.len() - clicks..].to_vec() })
         })
@@ -85,7 +85,7 @@ pub fn clicks(student: &Student, sessions: &[Read], counts: &[u32]) -> Result<Ve
     let ranks = foretell(student, sessions)?;
     let of = |(session, ranks): (usize, Vec<Option<usize>>)| {
         let items = &sessions[session].items;
-        let click = |(at, rank)| Click {
+        let click = |(at, rank): (usize, Option<usize>)| Click {
             session,
             before: at + 1,
             known: counts[items[at + 1] as usize] >= middle,

@@ -13,10 +13,10 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::Serialize;
 
-use super::DELTA;
 use super::central;
 use super::period::Period;
 use super::reports::{Reports, mean_of};
+use super::{DELTA, FederatedOptions};
 use crate::progress::Progress;
 use crate::student::LoadedStudent;
 use crate::sync::canary::{Click, verdict};
@@ -60,16 +60,18 @@ impl fmt::Display for Arm {
 
 impl Arm {
     /// Frozen first, central ones last; the exact sum for the largest rounds only.
-    pub(super) fn all(shoppers: &[usize], epsilons: &[f64]) -> Vec<Self> {
-        let exact = shoppers.iter().max().map(|&shoppers| Self::Sum { shoppers });
-        let rounds = shoppers
-            .iter()
-            .flat_map(|&shoppers| epsilons.iter().map(move |&epsilon| Self::Private { shoppers, epsilon }));
+    pub(super) fn all(options: &FederatedOptions) -> Vec<Self> {
+        let exact = options.shoppers.iter().max().map(|&shoppers| Self::Sum { shoppers });
+        let private = |&shoppers: &usize| {
+            options.epsilons.iter().map(move |&epsilon| Self::Private { shoppers, epsilon })
+        };
+        let trend = options.central_trend.then_some(Self::CentralTrend);
         [Self::Frozen]
             .into_iter()
-            .chain(rounds)
+            .chain(options.shoppers.iter().flat_map(private))
             .chain(exact)
-            .chain([Self::CentralTrend, Self::CentralStudent])
+            .chain(trend)
+            .chain([Self::CentralStudent])
             .collect()
     }
 }

@@ -27,7 +27,6 @@ use super::reports::{Reports, encode_part, mean_of};
 use super::{DELTA, FederatedOptions, cut};
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
-use crate::sync::canary::verdict;
 use crate::sync::optimiser::{Released, direction, stepped};
 
 /// Shares of the shoppers that attack.
@@ -379,9 +378,9 @@ fn median_of(rounds: &[Vec<Released>]) -> Vec<Released> {
 impl Line {
     fn to_row(&self) -> String {
         format!(
-            "| {} | {} | {} | {:.2} | {:.2} | {:.2} | {} |",
+            "| {} | {:.1} % | {} | {:.2} | {:.2} | {:.2} | {} |",
             self.attack.map_or("none".to_owned(), |a| a.to_string()),
-            format!("{:.1} %", 100.0 * self.share),
+            100.0 * self.share,
             self.defence,
             100.0 * self.test.recall_20,
             100.0 * self.test.mrr_20,

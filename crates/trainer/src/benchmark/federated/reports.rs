@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::period::{Period, norm, whole_contribution};
 use crate::progress::Progress;
+use crate::sync::judge::Read;
 use crate::sync::optimiser::{Curvature, Released};
 
 /// Bits of a value of a report.
@@ -64,7 +65,7 @@ impl Reports {
         progress
             .start(&format!("what period {} contributes", period.period), Some(period.devices.len() as u64));
         let first = rng.next_u64();
-        let report = |(at, read)| {
+        let report = |(at, read): (usize, &Read)| {
             let mut own = ChaCha8Rng::seed_from_u64(first ^ at as u64);
             let contribution = whole_contribution(student, read)?;
             progress.advance(1);

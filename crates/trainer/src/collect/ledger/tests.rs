@@ -64,7 +64,9 @@ fn damage_closes_the_ledger() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ledger.jsonl");
     let mut ledger = Ledger::open(&path).unwrap();
-    (0..3).for_each(|round| drop(ledger.record(release(round, 1.0, 12), 4.0, &quietly).unwrap()));
+    for round in 0..3 {
+        ledger.record(release(round, 1.0, 12), 4.0, &quietly).unwrap();
+    }
     drop(ledger);
     let whole = fs::read(&path).unwrap();
     let lines: Vec<&[u8]> = whole.split_inclusive(|b| *b == b'\n').collect();

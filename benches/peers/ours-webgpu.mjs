@@ -1,0 +1,44 @@
+/** Our side on WebGPU: the fixture's model in our kernels (`benches/fixture/src/gpu`), items frozen. */
+
+import init, { Fixture, GpuFixture } from "./onshelf_fixture_webgpu.js";
+import { weights } from "./weights.mjs";
+
+const SESSIONS = 8;
+const NEGATIVES = 128;
+
+export async function create({ cfg, base }) {
+  const marks = {};
+  let began = performance.now();
+  const mark = (name) => {
+    const now = performance.now();
+    marks[name] = now - began;
+    began = now;
+  };
+  const [, file] = await Promise.all([
+    init({ module_or_path: new URL("./onshelf_fixture_webgpu_bg.wasm", import.meta.url) }),
+    fetch(`${base}weights.safetensors`).then((response) => response.arrayBuffer()),
+  ]);
+  mark("fetch");
+  const { dim, len, blocks, heads, ffn } = cfg;
+  const { items, rest } = weights(file, Fixture.layout(dim, len, blocks, heads, ffn));
+  const model = await GpuFixture.create(
+    items,
+    rest,
+    dim,
+    len,
+    blocks,
+    heads,
+    ffn,
+    SESSIONS,
+    NEGATIVES,
+  );
+  mark("create");
+  return {
+    marks,
+    backend: "webgpu",
+    infer: (ids) => model.infer(Int32Array.from(ids)),
+    resetTrain: (mode) => model.reset(mode),
+    step: ({ ids, targets, negatives }) =>
+      model.step(Int32Array.from(ids), Int32Array.from(targets), Int32Array.from(negatives)),
+  };
+}

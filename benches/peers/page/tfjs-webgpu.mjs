@@ -1,0 +1,3 @@
+import "@tensorflow/tfjs-backend-webgpu";
+
+export { create } from "./tfjs.mjs";

@@ -1,0 +1,102 @@
+//! `onshelf-server`: runs a leader, a helper, or for development both.
+
+#![allow(clippy::print_stdout, reason = "a command line prints")]
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::{Parser, Subcommand};
+use onshelf_server::aggregator::system_clock;
+use onshelf_server::bench;
+use onshelf_server::config::Config;
+use onshelf_server::keys;
+use onshelf_server::noise::Noise;
+use onshelf_server::service;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+/// onshelf's aggregators: DAP-09 leader and helper.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, default_value = "onshelf-server.toml", env = "ONSHELF_SERVER_CONFIG", global = true)]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serves until SIGTERM or Ctrl-C.
+    Serve,
+    /// Adds a signed task to every role that is configured.
+    AddTask {
+        /// The envelope's file.
+        envelope: PathBuf,
+    },
+    /// Prints the public HPKE configurations, newest first.
+    Keys {
+        /// Makes a new key first; tasks keep the key they were made with.
+        #[arg(long)]
+        rotate: bool,
+    },
+    /// Measures reports a second, verified end to end by a leader and a helper on this machine.
+    Bench(bench::BenchArgs),
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let arguments = Arguments::parse();
+    if let Command::Bench(args) = &arguments.command {
+        println!("{}", bench::run(args).await?);
+        return Ok(());
+    }
+    let config = Config::read(&arguments.config)?;
+    match arguments.command {
+        Command::Serve => serve(&config).await,
+        Command::AddTask { envelope } => add_task(&config, &envelope).await,
+        Command::Keys { rotate } => print_keys(&config, rotate).await,
+        Command::Bench(_) => bail!("handled above"),
+    }
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let (stop, stopped) = watch::channel(false);
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        tracing::info!("stopping");
+        let _ = stop.send(true);
+    });
+    Ok(service::run(config, stopped).await?)
+}
+
+async fn add_task(config: &Config, path: &std::path::Path) -> anyhow::Result<()> {
+    let envelope = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
+    for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
+        let task = aggregator.add_task(&envelope).await?;
+        println!("{} {}", aggregator.role().name(), task.manifest.id_text());
+    }
+    Ok(())
+}
+
+async fn print_keys(config: &Config, rotate: bool) -> anyhow::Result<()> {
+    for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
+        if rotate {
+            let expires = aggregator.now() + aggregator.settings.times.key_lifetime;
+            keys::rotate(&*aggregator.store, expires).await?;
+        }
+        for key in keys::all(&*aggregator.store).await? {
+            let config: String = key.pair.public().clone().into();
+            println!("{} {config} until {}", aggregator.role().name(), key.expires);
+        }
+    }
+    Ok(())
+}

@@ -39,6 +39,8 @@ pub(crate) enum Code {
     HpkeMismatch,
     #[cfg(feature = "sync")]
     SyncUnavailable,
+    #[cfg(feature = "sync")]
+    LogInvalid,
     Panic,
 }
 
@@ -74,6 +76,8 @@ impl Code {
             Self::HpkeMismatch => "HPKE_MISMATCH",
             #[cfg(feature = "sync")]
             Self::SyncUnavailable => "SYNC_UNAVAILABLE",
+            #[cfg(feature = "sync")]
+            Self::LogInvalid => "LOG_INVALID",
             Self::Panic => "PANIC",
         }
     }

@@ -4,6 +4,7 @@ use onshelf_core::protocol::ProtocolError;
 use onshelf_core::protocol::manifest::TaskManifest;
 use onshelf_core::protocol::report::seal_delta;
 use onshelf_core::version::VersionError;
+use onshelf_core::version::log::VersionLog;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
@@ -58,6 +59,27 @@ impl SyncTask {
             leader: &p.leader.url,
             helper: &p.helper.url,
         })?)
+    }
+
+    /// Checks the public log of versions: that trusted keys signed it, that it goes on from the entry whose hash
+    /// this browser remembers (`seen`; empty for none), and that it names the task's model, so that nobody
+    /// was given a special one. Gives the hash to remember.
+    ///
+    /// # Errors
+    /// `LOG_INVALID`.
+    #[wasm_bindgen(js_name = checkLog)]
+    pub fn check_log(&self, log: &[u8], public_keys: Vec<String>, seen: &str) -> Result<String, JsValue> {
+        let invalid = |text: String| Failure::new(Code::LogInvalid, text);
+        let log = VersionLog::read(log, &public_keys).map_err(|e| invalid(e.to_string()))?;
+        if !log.goes_on_from(seen) {
+            let text =
+                "the log of versions is not the one that this browser saw before, nor its continuation";
+            return Err(invalid(text.into()).into());
+        }
+        if !log.names(&self.task.parameters().model) {
+            return Err(invalid("the log of versions does not name this model".into()).into());
+        }
+        Ok(log.head().to_owned())
     }
 
     /// Checks that an aggregator (`leader` or `helper`) still uses the key that the task commits to;

@@ -6,8 +6,8 @@ const PREFIX = "/round/";
 /**
  * Makes them; `intercept` goes into `browserSuite`.
  *
- * `reset({ task, leader, helper, answer })` before each test: the body of `task.json` (`null`: no task), the
- * lists of HPKE configurations, and `answer(number)`: the status for the so-manieth upload, or a promise of it
+ * `reset({ task, log, leader, helper, answer })` before each test: the bodies of `task.json` and `versions.log`
+ * (`null`: there is none), the lists of HPKE configurations, and `answer(number)`: the status for the so-manieth upload, or a promise of it
  * (0: the connection is cut).
  */
 export function aggregators() {
@@ -40,7 +40,8 @@ export function aggregators() {
     state,
     reset(changes = {}) {
       Object.assign(state, { uploads: [], requests: [], closed: 0 });
-      about = { task: null, leader: "leader", helper: "helper", answer: () => 201, ...changes };
+      const lists = { leader: "leader", helper: "helper", log: "log" };
+      about = { task: null, ...lists, answer: () => 201, ...changes };
     },
     /** Changes some of the answers meanwhile. */
     change: (changes) => Object.assign(about, changes),
@@ -52,6 +53,9 @@ export function aggregators() {
       if (path === "task.json" || path.startsWith("tasks/")) {
         if (about.task === null) reply(response, 404);
         else reply(response, 200, about.task);
+      } else if (path === "versions.log") {
+        if (about.log === null) reply(response, 404);
+        else reply(response, 200, about.log);
       } else if (path === "leader/hpke_config") reply(response, 200, about.leader);
       else if (path === "helper/hpke_config") reply(response, 200, about.helper);
       else if (request.method === "PUT") void upload(request, response).catch(() => undefined);

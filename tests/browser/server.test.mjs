@@ -14,7 +14,7 @@ import { after, before } from "node:test";
 import { browserSuite } from "./harness.mjs";
 import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
 import { KEY } from "./signing.mjs";
-import { aggregatorKey, signedTask, task } from "./tasks.mjs";
+import { aggregatorKey, signedTask, task, versionLog } from "./tasks.mjs";
 
 const SERVER = process.env.ONSHELF_SERVER;
 const missing = SERVER === undefined || !existsSync(SERVER);
@@ -23,7 +23,7 @@ const skip = missing && "ONSHELF_SERVER names no program; ./build.sh test builds
 let folder;
 let running;
 let base;
-let offered = "";
+let offered = {};
 
 const suite = browserSuite("chromium", {
   ...REAL,
@@ -37,9 +37,10 @@ const suite = browserSuite("chromium", {
       );
       return true;
     }
-    if (request.url !== "/offered/task.json") return false;
+    const content = offered[request.url];
+    if (content === undefined) return false;
     response.writeHead(200, { "Content-Type": "application/json" });
-    response.end(offered);
+    response.end(content);
     return true;
   },
 });
@@ -121,7 +122,7 @@ if (missing) {
     const book = 256 * (dim / subspaces);
     const dimension = Math.min(Math.floor(4_096 / book), subspaces) * book;
     const model = createHash("sha256").update(payload).digest("hex");
-    offered = signedTask(
+    const signed = signedTask(
       task(
         { url: base, model, dimension },
         {
@@ -132,8 +133,9 @@ if (missing) {
         },
       ),
     );
+    offered = { "/offered/task.json": signed, "/offered/versions.log": versionLog([model]) };
     for (const role of ["leader", "helper"]) {
-      const options = { method: "POST", headers: operator, body: offered };
+      const options = { method: "POST", headers: operator, body: signed };
       const { ok, status } = await fetch(`${base}${role}/onshelf/tasks`, options);
       assert.ok(ok, `${role}: ${status}`);
     }

@@ -20,7 +20,15 @@ import {
   REAL,
 } from "./real.mjs";
 import { KEY } from "./signing.mjs";
-import { aggregatorKey, KEYS, openReport, signedTask, skipOpening, task } from "./tasks.mjs";
+import {
+  aggregatorKey,
+  KEYS,
+  openReport,
+  signedTask,
+  skipOpening,
+  task,
+  versionLog,
+} from "./tasks.mjs";
 
 const round = aggregators();
 const suite = browserSuite("chromium", { ...REAL, intercept: round.intercept });
@@ -29,7 +37,8 @@ const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf
 const digest = createHash("sha256").update(Buffer.from(envelope.payload, "base64")).digest("hex");
 
 const norm = (vector) => Math.hypot(...vector);
-const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list };
+const log = versionLog(["cd".repeat(32), digest]);
+const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list, log };
 
 /** Loads, learns from clicks and gives those of the session. */
 async function learn(page, items, path = "/round/task.json") {
@@ -139,6 +148,10 @@ suite.test("a task that may not be trusted gets nothing", async ({ page, url, ne
     ["FORMAT_TOO_NEW", signedTask({ ...good, format: 2 })],
     ["TASK_OTHER_MODEL", signedTask(task({ ...about, model: "ab".repeat(32) }))],
     ["TASK_EXPIRED", signedTask({ ...good, start: good.start - year, expires: good.start })],
+    ["LOG_INVALID", signedTask(good), { log: null }],
+    ["LOG_INVALID", signedTask(good), { log: log.slice(0, -5) }],
+    ["LOG_INVALID", signedTask(good), { log: log.split("\n")[1] + "\n" }],
+    ["LOG_INVALID", signedTask(good), { log: versionLog(["cd".repeat(32)]) }],
     ["HPKE_MISMATCH", signedTask(good), { helper: aggregatorKey(2).list }],
     ["HPKE_MISMATCH", signedTask(good), { leader: Buffer.from("no list") }],
   ];
@@ -154,6 +167,26 @@ suite.test("a task that may not be trusted gets nothing", async ({ page, url, ne
   round.change({ ...lists, task: signedTask(good) });
   assert.equal((await sync(page)).outcome, "sent");
 });
+
+suite.test(
+  "a log that does not go on from the one seen before is refused",
+  async ({ page, url, newPage }) => {
+    round.reset(lists);
+    const { length } = await expected(newPage, await learn(page, ITEMS.slice(0, 2)), 1);
+    const about = { url, model: digest, dimension: length };
+    round.change({ task: signedTask(task(about)) });
+    assert.equal((await sync(page)).outcome, "sent");
+    // A log that names the model as well, properly signed, but written for somebody else.
+    await learn(page, ITEMS.slice(2, 4));
+    round.change({
+      task: signedTask(task(about, { round: 1, lineage: "next" })),
+      log: versionLog([digest]),
+    });
+    assert.equal((await sync(page)).code, "LOG_INVALID");
+    round.change({ log: versionLog(["cd".repeat(32), digest, "ef".repeat(32)]) });
+    assert.equal((await sync(page)).outcome, "sent", "one that grew is fine");
+  },
+);
 
 suite.test("a task under another task's name is refused", async ({ page, url, newPage }) => {
   round.reset(lists);

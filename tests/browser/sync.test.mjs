@@ -119,9 +119,10 @@ suite.test(
       ["TASK_EXPIRED", task({ opens_s: now_s + 60 })],
       ["HPKE_MISMATCH", task({}, { helper: "another" })],
       ["BUDGET_EXHAUSTED", task({ participations: 0 })],
+      ["LOG_INVALID", task(), { log: null }],
     ];
-    for (const [code, one] of bad) {
-      round.reset({ task: at(url, one) });
+    for (const [code, one, more = {}] of bad) {
+      round.reset({ task: at(url, one), ...more });
       const got = await withShelf(
         page,
         "",

@@ -1,7 +1,7 @@
 /** Tasks of private rounds made here, with Node's own cryptography; docs/formats.md says what is in them. */
 
 import { execFileSync } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { createHash, generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -78,6 +78,17 @@ export function task({ url, model, dimension, clip = 1, bits = 4 }, changes = {}
 
 /** Signed: what `task.json` holds. */
 export const signedTask = (one) => JSON.stringify(seal(one, TYPE));
+
+/** A log of versions, signed: the whole SHA-256 (hex) of each manifest, oldest first. */
+export function versionLog(models) {
+  let previous = "";
+  const lines = models.map((model, sequence) => {
+    const entry = { format: 1, sequence, previous, event: "published", model, at: 1_800_000_000 };
+    previous = createHash("sha256").update(JSON.stringify(entry)).digest("hex");
+    return `${JSON.stringify(seal(entry, "application/vnd.onshelf.version-log-entry+json"))}\n`;
+  });
+  return lines.join("");
+}
 
 /** Where `build.sh` put the program that opens reports natively; see crates/core/examples/open_report.rs. */
 export const OPENER = process.env.ONSHELF_OPEN_REPORT;

@@ -11,7 +11,7 @@ import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
 import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
 import { KEY } from "./signing.mjs";
-import { KEYS, signedTask, task } from "./tasks.mjs";
+import { KEYS, signedTask, task, versionLog } from "./tasks.mjs";
 
 const round = aggregators();
 const seen = [];
@@ -84,7 +84,11 @@ function prepare(url) {
   const parts = Math.ceil(subspaces / most);
   const first = (1 % parts) * most;
   const dimension = Math.min(most, subspaces - first) * book;
-  const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list };
+  const lists = {
+    leader: KEYS.leader.list,
+    helper: KEYS.helper.list,
+    log: versionLog([model]),
+  };
   round.reset({ ...lists, task: signedTask(task({ url, model, dimension })) });
   seen.length = 0;
 }
@@ -125,6 +129,7 @@ suite.test(
       "GET /round/helper/hpke_config?task_id=ID",
       "GET /round/leader/hpke_config?task_id=ID",
       "GET /round/task.json",
+      "GET /round/versions.log",
       "PUT /round/leader/tasks/ID/reports",
     ]);
     assert.equal(more.filter(({ method }) => method === "PUT").length, 1);

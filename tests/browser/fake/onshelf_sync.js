@@ -25,6 +25,13 @@ export class SyncTask {
     return verified;
   }
 
+  /** A log is text; what was seen must be its beginning. */
+  checkLog(log, publicKeys, seen) {
+    const text = decode(log);
+    if (publicKeys.length === 0 || !text.startsWith(seen)) throw coded("LOG_INVALID");
+    return text;
+  }
+
   facts() {
     return this.#task.facts;
   }

@@ -34,6 +34,7 @@ const REMEDIES = {
   TASK_OTHER_MODEL:
     "Open rounds for the published model version; this browser may have to update().",
   TASK_EXPIRED: "None needed: the next round will do.",
+  LOG_INVALID: "Find out who changed the log of versions: this model may be meant for one browser.",
   HPKE_MISMATCH: "Find out why the aggregator's key is not the one that the task names.",
   BUDGET_EXHAUSTED: "None needed: this shopper gave as much as they may within a year.",
   UPLOAD_REFUSED: "Look for the reason at the leader; the message has its problem type.",

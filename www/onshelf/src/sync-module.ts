@@ -34,6 +34,13 @@ export interface TaskFacts {
 /** A task whose signature and id were checked. */
 export interface SyncTask {
   facts(): TaskFacts;
+  /**
+   * Checks the public log of versions, which must go on from `seen` (a hash, or empty) and name the task's
+   * model; gives the hash to remember.
+   *
+   * @throws `LOG_INVALID`
+   */
+  checkLog(log: Uint8Array, publicKeys: string[], seen: string): string;
   /** @throws `HPKE_MISMATCH` where the aggregator's list lacks the configuration that the task commits to */
   checkConfig(role: "leader" | "helper", list: Uint8Array): void;
   /** One report: clipped, rotated, rounded, shared and sealed; other bytes at every call. */

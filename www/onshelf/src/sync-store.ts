@@ -9,6 +9,7 @@ import { fail } from "./errors.js";
 const DATABASE = "onshelf-sync";
 const PARTICIPATIONS = "participations";
 const PENDING = "pending";
+const LOGS = "logs";
 const KEY = "report";
 
 /** One task that this device took part in; written before anything of it is sent. */
@@ -34,6 +35,12 @@ export interface Pending {
   expires_ms: number;
 }
 
+interface Stores {
+  participations: IDBObjectStore;
+  pending: IDBObjectStore;
+  logs: IDBObjectStore;
+}
+
 /** See the file's head. */
 export class SyncStore {
   readonly #database: IDBDatabase;
@@ -49,6 +56,7 @@ export class SyncStore {
       request.onupgradeneeded = () => {
         request.result.createObjectStore(PARTICIPATIONS, { keyPath: ["lineage", "task_id"] });
         request.result.createObjectStore(PENDING);
+        request.result.createObjectStore(LOGS);
       };
       const database = await new Promise<IDBDatabase>((resolve, reject) => {
         request.onsuccess = () => resolve(request.result);
@@ -83,6 +91,17 @@ export class SyncStore {
   async pending(): Promise<Pending | null> {
     const found = await this.#use("readonly", (stores) => stores.pending.get(KEY));
     return (found as Pending | undefined) ?? null;
+  }
+
+  /** Hash of the newest entry that was seen of the log of versions at an address; empty for none. */
+  async head(address: string): Promise<string> {
+    const found = await this.#use("readonly", (stores) => stores.logs.get(address));
+    return typeof found === "string" ? found : "";
+  }
+
+  /** Remembers such a hash. */
+  async keepHead(address: string, head: string): Promise<void> {
+    await this.#use("readwrite", (stores) => stores.logs.put(head, address));
   }
 
   /**
@@ -130,17 +149,19 @@ export class SyncStore {
     });
   }
 
-  async #use<T>(
-    mode: IDBTransactionMode,
-    work: (stores: { participations: IDBObjectStore; pending: IDBObjectStore }) => IDBRequest<T>,
-  ): Promise<T> {
+  async #use<T>(mode: IDBTransactionMode, work: (stores: Stores) => IDBRequest<T>): Promise<T> {
     try {
       // What is written here must outlive a crash of the whole machine before anything is sent.
       const options = { durability: "strict" } as const;
-      const transaction = this.#database.transaction([PARTICIPATIONS, PENDING], mode, options);
+      const transaction = this.#database.transaction(
+        [PARTICIPATIONS, PENDING, LOGS],
+        mode,
+        options,
+      );
       const request = work({
         participations: transaction.objectStore(PARTICIPATIONS),
         pending: transaction.objectStore(PENDING),
+        logs: transaction.objectStore(LOGS),
       });
       await new Promise<void>((resolve, reject) => {
         transaction.oncomplete = () => resolve();

@@ -218,6 +218,7 @@ export class Sync {
       const text = `the task is about ${facts.parameters} parameters, the model shares ${vector.length}`;
       throw fail("TASK_INVALID", text);
     }
+    await this.#checkLog(store, task, signal);
     await checkConfigs(task, facts, signal);
     const now_ms = Date.now();
     const report = task.seal(vector, Math.floor(now_ms / 1000));
@@ -238,6 +239,17 @@ export class Sync {
     }
     await this.#host.contributed();
     return this.#send(store, pending, signal);
+  }
+
+  /** A model that the public log does not name may be meant for this browser alone. */
+  async #checkLog(store: SyncStore, task: SyncTask, signal: AbortSignal): Promise<void> {
+    const { sync, publicKeys } = this.#host.config;
+    const address = logOf(sync.task);
+    const log = await get(address, signal);
+    if (log === null) throw fail("LOG_INVALID", `${address}: there is no log of versions`);
+    const seen = await store.head(address);
+    const head = task.checkLog(log, publicKeys, seen);
+    if (head !== seen) await store.keepHead(address, head);
   }
 
   #demandCurrent({ model, opens_s, expires_s }: TaskFacts): void {
@@ -292,6 +304,14 @@ export class Sync {
     this.#plan(until_ms);
     return { outcome: "waiting", task_id, send_at_ms: until_ms, ...(why !== undefined && { why }) };
   }
+}
+
+/** The log of versions lies beside `task.json`, and one folder above `tasks/<id>.json`. */
+function logOf(task: string): string {
+  return new URL(
+    /\/tasks\/[^/]*$/.test(new URL(task).pathname) ? "../versions.log" : "versions.log",
+    task,
+  ).href;
 }
 
 /** A model version's name is the beginning of its hash. */

@@ -5,12 +5,16 @@ mod support;
 
 use std::sync::OnceLock;
 
-use janus_messages::codec::Encode as _;
+use janus_messages::codec::{Decode as _, Encode as _};
 use janus_messages::query_type::TimeInterval;
-use janus_messages::{AggregateShareReq, BatchSelector, Duration, Interval, ReportIdChecksum, Time};
-use onshelf_core::protocol::collect::{Batch, collection_request, open_collection};
+use janus_messages::{
+    AggregateShareReq, AggregationJobResp, BatchSelector, CollectionReq, Duration, Interval,
+    ReportIdChecksum, Time,
+};
+use onshelf_core::protocol::collect::{Batch, collection_request, decode_share, open_collection};
+use onshelf_core::protocol::hpke::PublicConfig;
 use onshelf_core::protocol::manifest::TaskManifest;
-use onshelf_server::{helper, upload};
+use onshelf_server::{helper, prepare, upload};
 use proptest::prelude::*;
 use tokio::runtime::Runtime;
 
@@ -59,6 +63,18 @@ fn read_all(bytes: &[u8]) {
         let _ = helper::aggregation_job(&pair.helper, &theirs, &[1; 16], bytes.to_vec()).await;
         let _ = helper::aggregate_share(&pair.helper, &theirs, bytes).await;
     });
+    runtime.block_on(async {
+        let task = pair.leader.task(&pair.task.id()).await.unwrap();
+        if let Ok(request) = CollectionReq::<TimeInterval>::get_decoded(bytes) {
+            let _ = helper::span(&task, request.query().batch_interval());
+        }
+        // What a helper may answer.
+        if let Ok(answer) = AggregationJobResp::get_decoded(bytes) {
+            let _ = prepare::end(&task, Vec::new(), answer.prepare_resps());
+        }
+    });
+    let _ = PublicConfig::decode(bytes);
+    let _ = decode_share(bytes, bytes.len() / 16);
     let _ = open_collection(&pair.task, &pair.collector, Batch::whole(&pair.task), bytes);
     let _ = TaskManifest::verify(bytes, &pair.leader.settings.task_keys);
     let _ = serde_json::from_slice::<TaskManifest>(bytes);

@@ -26,6 +26,17 @@ async fn a_round_gives_the_exact_sum(databases: Databases) {
         let counts = aggregator.store.counts(&pair.task.id()).await.unwrap();
         assert_eq!((counts.waiting, counts.aggregated, counts.collected), (0, 0, BATCH as u64 + 7));
     }
+    for url in [&pair.databases.leader, &pair.databases.helper] {
+        let database = sqlx::AnyPool::connect(url).await.unwrap();
+        for left in ["FROM reports WHERE LENGTH(body) > 0", "FROM buckets"] {
+            let query = format!("SELECT COUNT(*) {left}");
+            let (count,): (i64,) = sqlx::query_as(&query).fetch_one(&database).await.unwrap();
+            assert_eq!(count, 0, "{left}");
+        }
+        let (ids,): (i64,) =
+            sqlx::query_as("SELECT COUNT(*) FROM reports").fetch_one(&database).await.unwrap();
+        assert_eq!(ids, BATCH as i64 + 7, "ids stay, against replays");
+    }
 }
 
 async fn below_the_minimum_batch_nothing_is_released(databases: Databases) {

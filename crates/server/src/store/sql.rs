@@ -45,9 +45,13 @@ impl SqlStore {
 
     async fn prepare(&self) -> Stored<()> {
         if !self.postgres {
-            for pragma in
-                ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA busy_timeout = 10000"]
-            {
+            for pragma in [
+                "PRAGMA journal_mode = WAL",
+                "PRAGMA synchronous = FULL",
+                // What is deleted is overwritten: a sum without noise must not stay in free pages.
+                "PRAGMA secure_delete = ON",
+                "PRAGMA busy_timeout = 10000",
+            ] {
                 sqlx::query(pragma).fetch_all(&self.pool).await?;
             }
         }

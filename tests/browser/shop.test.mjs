@@ -99,6 +99,19 @@ suite.test(
   },
 );
 
+suite.test(
+  "the shop keeps what the shopper agreed to, and says what was uploaded",
+  async ({ page }) => {
+    const consent = (raw) =>
+      raw.evaluate(() => window.onshelfDemo.shelf.inspect().then((i) => i.consent));
+    assert.equal(await consent(await openShop(page)), "device");
+    const raw = await openShop(page, { path: "&consent=device%2Bsync" });
+    assert.equal(await consent(raw), "device+sync");
+    assert.equal(await consent(await openShop(page)), "device+sync");
+    assert.match(await raw.textContent(id("panel-uploaded")), /nothing/);
+  },
+);
+
 suite.test("no task of the main thread lasts 50 ms while shopping", async ({ page }) => {
   const raw = await openShop(page);
   await raw.evaluate(() => {

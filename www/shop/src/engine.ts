@@ -1,5 +1,6 @@
 import { Onshelf, OnshelfError } from "../../onshelf/src/index.ts";
 import type {
+  Consent,
   DeviceKind,
   Explanation,
   Inspection,
@@ -8,6 +9,7 @@ import type {
   ShelfEvent,
 } from "../../onshelf/src/index.ts";
 import { t } from "./i18n.ts";
+import { readStored, writeStored } from "./storage.ts";
 
 export interface Trouble {
   readonly message: string;
@@ -38,6 +40,15 @@ export function describeTrouble(error: unknown, message: string): Trouble {
 function wantedDevice(): "auto" | DeviceKind {
   const wanted = new URLSearchParams(location.search).get("device");
   return wanted === "cpu" || wanted === "webgpu" ? wanted : "auto";
+}
+
+/** What the shopper chose here before; `?consent=` chooses, too, since this shop has no banner that asks. */
+function wantedConsent(): Consent {
+  const asked = new URLSearchParams(location.search).get("consent");
+  const known = ["denied", "device", "device+sync"] as const;
+  const chosen = known.find((one) => one === asked?.replace(" ", "+"));
+  if (chosen !== undefined) writeStored("consent", chosen);
+  return chosen ?? known.find((one) => one === readStored("consent")) ?? "device";
 }
 
 async function readKeys(url: URL): Promise<string[]> {
@@ -91,6 +102,7 @@ export class Engine {
         device: wantedDevice(),
         storage: "indexeddb",
         learning: "idle",
+        consent: wantedConsent(),
         assets: new URL("onshelf/", base),
         onProgress: (progress) => {
           this.progress = progress;

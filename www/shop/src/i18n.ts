@@ -143,6 +143,8 @@ export const en = {
   notStored: "nothing (storage off)",
   storageUnavailable: "not available in this window",
   uploaded: "Uploaded so far: nothing",
+  uploadedRounds: (taken: number, left: number) =>
+    `Uploaded: ${taken === 1 ? "one sealed report" : `${taken} sealed reports`}, no clicks. At most ${left} more within a year.`,
   learnedTitle: "What it has learned",
   learnedNone: "Nothing yet. Open a product you like.",
   learnedLess: "less",

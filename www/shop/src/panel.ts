@@ -46,6 +46,7 @@ export class Panel {
     hidden: true,
   });
   readonly #privacy = h("p", { class: "fine", hidden: true }, t.gpc);
+  readonly #uploaded = h("span", {}, t.uploaded);
   readonly #values = new Map<string, HTMLElement>();
   readonly #learned = h("ul", { class: "learned", role: "list", "data-testid": "panel-learned" });
   readonly #clicks = h("div", { class: "clicks", "aria-hidden": "true" });
@@ -120,7 +121,7 @@ export class Panel {
         "p",
         { class: "uploaded", "data-testid": "panel-uploaded" },
         icon(icons.lock, 16),
-        t.uploaded,
+        this.#uploaded,
       ),
       this.#deviceSwitch(),
       h("div", { class: "panel-buttons" }, this.#pause, this.#export, this.#erase),
@@ -245,6 +246,9 @@ export class Panel {
           ? t.notStored
           : t.storageUnavailable;
     this.#set("panel-stored", stored);
+    const { participations, budget_left } = state.sync;
+    const told = participations > 0 ? t.uploadedRounds(participations, budget_left) : t.uploaded;
+    if (this.#uploaded.textContent !== told) this.#uploaded.textContent = told;
     for (const button of this.#devices)
       button.setAttribute("aria-pressed", String(button.dataset["device"] === state.device));
     this.#drawLearned(state.learned);

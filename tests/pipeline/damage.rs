@@ -123,7 +123,10 @@ fn published_versions() {
             continue;
         }
         for kind in [Damage::Deleted, Damage::Cut, Damage::Flipped, Damage::FirstFlipped] {
-            told(&root, &name, kind, read);
+            // A folder of an earlier release has no log.
+            if name != Path::new("versions.log") || !matches!(kind, Damage::Deleted) {
+                told(&root, &name, kind, read);
+            }
         }
     }
 }

@@ -190,7 +190,8 @@ fn earlier_sessions_are_kept_only_where_they_are_replayed_and_within_bounds() {
             block_on(s.fine_tune(1)).unwrap();
         }
     }
-    assert_ne!(again.personal().taste, without.personal().taste);
+    // Moments and all: the first step after a roll-back shows nothing but the gradient's signs.
+    assert_ne!(again.personal(), without.personal());
     again.set_strategy(Strategy::Gradient).unwrap();
     assert_eq!(past(&again).len(), 0);
     s.erase();

@@ -123,8 +123,9 @@ fn published_versions() {
             continue;
         }
         for kind in [Damage::Deleted, Damage::Cut, Damage::Flipped, Damage::FirstFlipped] {
-            // A server can do without the compressed copy.
-            if !(name.extension().is_some_and(|e| e == "gz") && matches!(kind, Damage::Deleted)) {
+            // A server can do without the compressed copy, and a folder of an earlier release has no log.
+            let optional = name.ends_with("versions.log") || name.extension().is_some_and(|e| e == "gz");
+            if !(optional && matches!(kind, Damage::Deleted)) {
                 told(&root, &name, kind, read);
             }
         }

@@ -239,22 +239,11 @@ impl Personal {
         sample: &Sample,
         config: &FineTuneConfig,
     ) -> Result<(f64, Vec<f32>), ModelError> {
-        let (loss, mut all) = self.gradient_of_fit(student, lesson, sample, config.proximal).await?;
+        let (loss, mut all) = gradient::gradient(self, student, lesson, sample, config.proximal).await?;
         if let (true, Some(fisher)) = (config.ewc > 0.0, student.fisher()) {
             gradient::consolidate(self, student, fisher, config, &mut all);
         }
         Ok((loss, all))
-    }
-
-    /// The same without elastic weight consolidation.
-    async fn gradient_of_fit(
-        &self,
-        student: &Student,
-        lesson: &Lesson,
-        sample: &Sample,
-        proximal: f32,
-    ) -> Result<(f64, Vec<f32>), ModelError> {
-        gradient::gradient(self, student, lesson, sample, proximal).await
     }
 
     /// The state as tensors, to be saved or handed to another device.

@@ -6,11 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use onshelf_core::catalogue::Catalogue;
+use onshelf_core::version::log::VersionLog;
 use onshelf_core::version::{Manifest, Role};
 use onshelf_core::weights::Weights;
 use serde_json::{Value, json};
 
 use crate::dataset::Dataset;
+use crate::export::VERSIONS_LOG;
 
 /// Describes a data set, teacher, student, model version or safetensors file as JSON. With
 /// `keys`, a model version's signature must be of one of them; without, of the key it names.
@@ -91,12 +93,14 @@ fn version(path: &Path, keys: &[String]) -> Result<Value> {
         packed(&root.join(format!("{}.gz", file.path)), &content)?;
         files.push(json!({ "role": file.role, "path": file.path, "bytes": file.bytes, "intact": true }));
     }
+    let log = logged(&root.join(VERSIONS_LOG), trusted, &verified.digest)?;
     Ok(json!({
         "kind": "model version",
         "version": verified.version,
         "signature": if keys.is_empty() { "valid, of the key it names (pass --key to check whose)" } else { "valid, of a trusted key" },
         "manifest": manifest,
         "files": files,
+        "versions_log": log,
     }))
 }
 
@@ -111,6 +115,20 @@ fn packed(path: &Path, content: &[u8]) -> Result<()> {
     read.with_context(|| path.display().to_string())?;
     ensure!(plain == content, "{}: not what it is a compressed copy of; export again", path.display());
     Ok(())
+}
+
+/// How many entries the public log of versions has, which has to name a version; `None` where there is no log:
+/// releases before there was one wrote none.
+fn logged(path: &Path, trusted: &[String], model: &str) -> Result<Option<usize>> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let read = || -> Result<usize> {
+        let log = VersionLog::read(&fs::read(path)?, trusted)?;
+        ensure!(log.names(model), "the log does not name this version");
+        Ok(log.entries().len())
+    };
+    read().map(Some).with_context(|| path.display().to_string())
 }
 
 fn named_keys(envelope: &[u8]) -> Vec<String> {

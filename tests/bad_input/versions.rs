@@ -180,18 +180,17 @@ fn earlier_sessions_are_kept_only_where_they_are_replayed_and_within_bounds() {
     let mut without = replaying(0.0);
     without.import_state(&s.export_state().unwrap()).unwrap();
     assert_eq!(past(&without).len(), 0);
-    for s in [&mut again, &mut without] {
-        for click in 0..4 {
-            view(
-                s,
-                &format!("i{}", click * 11 + 2),
-                NOON + 99 * 24 * 60 * MINUTE + i64::from(click) * MINUTE,
-            );
+    // The guard may undo a step or what came before it: they need not differ at the end.
+    let mut differed = 0;
+    for click in 0..4 {
+        for s in [&mut again, &mut without] {
+            let id = format!("i{}", click * 11 + 2);
+            view(s, &id, NOON + 99 * 24 * 60 * MINUTE + i64::from(click) * MINUTE);
             block_on(s.fine_tune(1)).unwrap();
         }
+        differed += usize::from(again.personal().taste != without.personal().taste);
     }
-    // Moments and all: the first step after a roll-back shows nothing but the gradient's signs.
-    assert_ne!(again.personal(), without.personal());
+    assert!(differed > 0);
     again.set_strategy(Strategy::Gradient).unwrap();
     assert_eq!(past(&again).len(), 0);
     s.erase();

@@ -15,7 +15,7 @@ use super::Shopper;
 use crate::error::ModelError;
 
 /// Items whose order the personal model may change; chosen on the shoppers of the new-shopper benchmark that decide.
-pub const REACH: usize = 20;
+pub const REACH: usize = 15;
 
 /// What the personal model adds to the logits of the shipped student.
 pub(super) struct Change {

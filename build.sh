@@ -357,8 +357,8 @@ run_tests() {
   [ -x "$CACHE/native/release/onshelf" ] && CLI_BUILT=yes
   say "browser tests"
   train_for_tests
-  native build --release --locked -p onshelf-core --features protocol --example open_report >&2
-  native build --release --locked -p onshelf-server >&2
+  # The server was built with its own tests.
+  native build --release --locked --workspace --example open_report >&2
   export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report ONSHELF_SERVER=$CACHE/native/release/onshelf-server
   node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
   count_node "$log"

@@ -1,7 +1,7 @@
 /** Model versions that must be refused. */
 
 import assert from "node:assert/strict";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { browserSuite } from "./harness.mjs";
 import { blob, folder, KEY, manifest, publish, signed } from "./made.mjs";
@@ -12,6 +12,8 @@ function damage(name, role, harm) {
   const address = publish(name);
   const file = join(folder, name, manifest.files.find((f) => f.role === role).path);
   writeFileSync(file, harm(readFileSync(file)));
+  // Else the server would send the compressed copy, which is whole.
+  rmSync(`${file}.gz`, { force: true });
   return address;
 }
 

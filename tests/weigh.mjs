@@ -8,8 +8,10 @@ let all = 0;
 for (const row of rows) {
   // Name,ShallowSize,ShallowSizePercent; names may hold commas and quotes.
   const [, name, size] = /^(.*),(\d+),[\d.]+%?(?:,.*)?$/.exec(row) ?? [];
-  if (size === undefined || name.startsWith("Σ")) continue;
-  const crate = /^data segment/.test(name)
+  // Names, and what wasm-bindgen's tool reads, are not in what ships.
+  if (size === undefined || /^Σ|function names|^custom section/.test(name.replace(/^"+/, "")))
+    continue;
+  const crate = /^"*data segment/.test(name)
     ? "(data)"
     : (/[a-z_][a-z0-9_]*(?=::|\[)/i.exec(name.replace(/^"/, ""))?.[0] ?? "(other)");
   sums.set(crate, (sums.get(crate) ?? 0) + Number(size));

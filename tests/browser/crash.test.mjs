@@ -129,11 +129,14 @@ suite.test("loading that crashes twice says so; its errors keep their codes", as
 
 suite.test("a missing assets folder is an error, not silence", async ({ page }) => {
   page.expectProblem(/404/);
-  const code = await page.run(async () => {
+  const { code, message, docs } = await page.run(async () => {
     const options = { model: "/fake.json", publicKeys: ["key"], assets: "/nowhere/" };
-    return (await globalThis.onshelf.Onshelf.load(options).catch((e) => e)).code;
+    const { code, message, docs } = await globalThis.onshelf.Onshelf.load(options).catch((e) => e);
+    return { code, message, docs };
   });
-  assert.equal(code, "WORKER_CRASHED");
+  assert.equal(code, "NETWORK");
+  assert.match(message, /\/nowhere\/onshelf-worker\.js/);
+  assert.match(docs, /\/errors\.md#network$/);
 });
 
 suite.test("a pause survives a crash", async ({ page }) => {

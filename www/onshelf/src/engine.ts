@@ -3,6 +3,7 @@
  * export the same class; they differ only in the device behind it.
  */
 
+import type { Assets } from "./assets.js";
 import { fail } from "./errors.js";
 import type {
   DeviceKind,
@@ -14,7 +15,6 @@ import type {
   Strategy,
   TrackResult,
 } from "./types.js";
-import { VERSION } from "./version.js";
 
 /** What `Engine.load` tells about the model. */
 export interface ModelFacts {
@@ -90,23 +90,22 @@ interface EngineModule {
 /**
  * Imports the module of one device, starts it and opens its device.
  *
- * @param assets folder of the modules
+ * @param assets where the modules are
  * @param instance 0 for the first; a lost graphics device cannot be opened again by the same
  *   instance of a module, and only another address makes the browser give a fresh one
  * @throws OnshelfError `NETWORK` where a file cannot be fetched; what `Engine.create` throws
  */
 export async function openEngine(
   kind: DeviceKind,
-  assets: string,
+  assets: Assets,
   instance: number,
 ): Promise<Engine> {
-  const query = instance === 0 ? `?v=${VERSION}` : `?v=${VERSION}&instance=${instance}`;
-  const glue = new URL(`onshelf_${kind}.js${query}`, assets).href;
-  const wasm = new URL(`onshelf_${kind}_bg.wasm?v=${VERSION}`, assets);
+  const glue = new URL(assets[kind]);
+  if (instance !== 0) glue.searchParams.set("instance", String(instance));
   let module: EngineModule;
   try {
-    module = (await import(/* @vite-ignore */ glue)) as EngineModule;
-    await module.default({ module_or_path: wasm });
+    module = (await import(/* @vite-ignore */ glue.href)) as EngineModule;
+    await module.default({ module_or_path: assets[`${kind}_wasm`] });
   } catch (cause) {
     if (cause instanceof WebAssembly.RuntimeError) throw cause;
     const what = cause instanceof Error ? cause.message : String(cause);

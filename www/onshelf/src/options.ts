@@ -1,5 +1,6 @@
 /** Checks what the page passes in, and copies of it only what the worker should see. */
 
+import { assetsIn, ownAssets } from "./assets.js";
 import type { Agreed } from "./consent.js";
 import type { EngineRequest } from "./engine.js";
 import { fail } from "./errors.js";
@@ -51,11 +52,10 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   return {
     model: toAddress(options.model, document.baseURI, "model"),
     publicKeys: [...publicKeys],
-    assets: toFolder(
+    assets:
       options.assets === undefined
-        ? new URL("./", import.meta.url).href
-        : toAddress(options.assets, document.baseURI, "assets"),
-    ),
+        ? ownAssets()
+        : assetsIn(toFolder(toAddress(options.assets, document.baseURI, "assets"))),
     device,
     storage,
     learning,

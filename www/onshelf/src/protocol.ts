@@ -6,6 +6,7 @@
  * command that is sent again after a crash gets a new one.
  */
 
+import type { Assets } from "./assets.js";
 import type { Agreed, Consent } from "./consent.js";
 import type { EngineRequest, ModelFacts } from "./engine.js";
 import type { WireError } from "./errors.js";
@@ -45,8 +46,7 @@ export interface LoadConfig {
   /** Absolute address of the manifest. */
   model: string;
   publicKeys: string[];
-  /** Absolute address of the folder of the modules. */
-  assets: string;
+  assets: Assets;
   /** `auto` lets the worker measure WebGPU by itself; an explicit wish comes as `setDevice`. */
   device: NonNullable<LoadOptions["device"]>;
   storage: NonNullable<LoadOptions["storage"]>;

@@ -3,6 +3,7 @@
  * it to the same state and sends again what was not answered.
  */
 
+import { startWorker } from "./assets.js";
 import type { Agreed } from "./consent.js";
 import { fail, fromWire, OnshelfError } from "./errors.js";
 import type { ModelFacts } from "./engine.js";
@@ -18,7 +19,6 @@ import type {
   ToWorker,
 } from "./protocol.js";
 import { Pulse } from "./pulse.js";
-import { VERSION } from "./version.js";
 
 /** A command that is blamed for this many crashes is given up. */
 const MAX_BLAMES = 2;
@@ -65,6 +65,7 @@ export class Supervisor {
     null;
   #crashes: number[] = [];
   #sawRestore = false;
+  #sawReady = false;
 
   /** @param config what a worker begins with; `paused` and `verdict` may be changed later */
   constructor(config: LoadConfig, onNote: (note: Note | { note: "restarted" }) => void) {
@@ -207,13 +208,10 @@ export class Supervisor {
       this.#boot = { id, resolve, reject };
       let worker: Worker;
       try {
-        const address = new URL(`onshelf-worker.js?v=${VERSION}`, this.#config.assets);
-        worker = new Worker(address, { type: "module", name: "onshelf" });
+        worker = startWorker(this.#config.assets);
       } catch (cause) {
         this.#boot = null;
-        const message = `the worker could not be started from ${this.#config.assets}`;
-        const remedy = "Serve onshelf's folder from the page's own origin.";
-        return reject(new OnshelfError("INVALID_REQUEST", message, remedy, { cause }));
+        return reject(this.#unreachable(cause));
       }
       this.#worker = worker;
       worker.onmessage = (event: MessageEvent<FromWorker>) => {
@@ -226,7 +224,11 @@ export class Supervisor {
         // It is answered here; without this the page's own error reporting would see it, too.
         event.preventDefault();
         if (worker === this.#worker) {
-          this.#crashed(event.message || `${this.#config.assets}onshelf-worker.js did not start`);
+          // Without a word it is the file itself that did not come.
+          const absent = this.#boot !== null && !this.#sawReady && !event.message;
+          if (absent) this.#terminate();
+          if (absent) this.#boot?.reject(this.#unreachable(event));
+          else this.#crashed(event.message || "it did not start");
         }
       };
       const snapshot = withState ? this.#journal.snapshot : null;
@@ -241,8 +243,10 @@ export class Supervisor {
     this.#pulse.beat();
     if (!("note" in message)) return this.#reply(message);
     if (message.note === "crashed") return this.#crashed(message.message);
-    if (message.note === "ready") this.#pulse.start();
-    else if (message.note === "snapshot") this.#journal.take(message.bytes, message.through);
+    if (message.note === "ready") {
+      this.#sawReady = true;
+      this.#pulse.start();
+    } else if (message.note === "snapshot") this.#journal.take(message.bytes, message.through);
     else if (message.note === "change" && message.what === "erased") {
       // Also where another tab erased: no page may open with it again.
       this.#config.restore = false;
@@ -365,6 +369,14 @@ export class Supervisor {
     const waiting = [...this.#pending.values()];
     this.#pending.clear();
     for (const pending of waiting) pending.reject(error);
+  }
+
+  /** A server, a policy or a content blocker kept the worker's file from the page. */
+  #unreachable(cause: unknown): OnshelfError {
+    const message = `the worker could not be started from ${this.#config.assets.worker}`;
+    const remedy =
+      "Show what the server rendered. Check `assets`, the page's worker-src, and content blockers.";
+    return new OnshelfError("NETWORK", message, remedy, { cause });
   }
 
   #gaveUp(cause: unknown): OnshelfError {

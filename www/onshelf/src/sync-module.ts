@@ -1,7 +1,7 @@
 /** The third WebAssembly module, which checks tasks and seals reports. Fetched where a task is open only. */
 
+import type { Assets } from "./assets.js";
 import { fail } from "./errors.js";
-import { VERSION } from "./version.js";
 
 /** What a verified task says of itself. */
 export interface TaskFacts {
@@ -49,7 +49,7 @@ export interface SyncTask {
 }
 
 interface SyncModule {
-  default(options: { module_or_path: URL }): Promise<unknown>;
+  default(options: { module_or_path: string }): Promise<unknown>;
   SyncTask: {
     verify(envelope: Uint8Array, publicKeys: string[], announcedId?: string): SyncTask;
   };
@@ -65,17 +65,15 @@ const NAMED = /\/tasks\/([A-Za-z0-9_-]{43})\.json$/;
  * @throws OnshelfError `NETWORK` where the module does not come; what `SyncTask.verify` throws
  */
 export async function verifyTask(
-  assets: string,
+  assets: Assets,
   address: string,
   envelope: Uint8Array,
   publicKeys: string[],
 ): Promise<SyncTask> {
   let module: SyncModule;
   try {
-    const glue = new URL(`onshelf_sync.js?v=${VERSION}`, assets).href;
-    module = (await import(/* @vite-ignore */ glue)) as SyncModule;
-    const address = new URL(`onshelf_sync_bg.wasm?v=${VERSION}`, assets);
-    await module.default({ module_or_path: address });
+    module = (await import(/* @vite-ignore */ assets.sync)) as SyncModule;
+    await module.default({ module_or_path: assets.sync_wasm });
   } catch (cause) {
     const what = cause instanceof Error ? cause.message : String(cause);
     throw fail("NETWORK", `the sync module could not be started: ${what}`, cause);

@@ -2,6 +2,7 @@
 
 import { Host, type Post } from "./host.js";
 import type { ToWorker } from "./protocol.js";
+import { knowRemedies } from "./remedies.js";
 
 // The DOM's types describe a window; this is the part of a worker's global that is used.
 const scope = self as unknown as {
@@ -14,6 +15,7 @@ const scope = self as unknown as {
   close(): void;
 };
 
+knowRemedies();
 const post: Post = (message, transfer = []) => scope.postMessage(message, transfer);
 const host = new Host(post, () => scope.close());
 

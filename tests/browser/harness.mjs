@@ -186,8 +186,7 @@ export async function openBrowser(name) {
   const executablePath = browserPath(name);
   if (executablePath === null) throw new Error(skipWithout(name));
   if (name === "chromium") {
-    const { chromium } = await import("playwright-core");
-    const browser = await chromium.launch({ executablePath, args: CHROMIUM_ARGS });
+    const browser = await launchChromium();
     const newPage = async (url) => openPage(await browser.newContext(), url, true);
     return { name, newPage, close: () => browser.close() };
   }
@@ -195,6 +194,13 @@ export async function openBrowser(name) {
   const browser = await launch({ browser: "firefox", executablePath, headless: true });
   const newPage = async (url) => openPage(await browser.createBrowserContext(), url, true);
   return { name, newPage, close: () => browser.close() };
+}
+
+/** Chromium by itself, for tests with sites and pages of their own; `more` goes to playwright's `launch`. */
+export async function launchChromium(more = {}) {
+  const { chromium } = await import("playwright-core");
+  const executablePath = browserPath("chromium");
+  return chromium.launch({ executablePath, args: CHROMIUM_ARGS, ...more });
 }
 
 /** Playwright and puppeteer agree on every method used here. */

@@ -62,7 +62,7 @@ function versioned(urls: Record<keyof Assets, URL>): Assets {
 
 /**
  * Starts the worker. A browser starts none from another origin, such as a CDN's; a script of the page's own
- * may import one from there, if the page's `worker-src` has `blob:` and its `script-src` that origin.
+ * may import one from there, if the page's `worker-src` has `blob:` and that origin, its `script-src` the latter.
  */
 export function startWorker({ worker }: Assets): Worker {
   const options: WorkerOptions = { type: "module", name: "onshelf" };

@@ -2,6 +2,7 @@
 
 import { Agreement, isConsent, said, toSources, type Agreed, type Consent } from "./consent.js";
 import { usualSources } from "./consent-sources.js";
+import { takeEarly } from "./early.js";
 import { OnshelfError } from "./errors.js";
 import { rememberPaused, rememberVerdict } from "./memory.js";
 import { demand, demandPage, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
@@ -48,6 +49,7 @@ export class Onshelf {
   };
 
   #stopWatching: (() => void) | null = null;
+  #giveBack: (() => void) | null = null;
 
   private constructor(options: LoadOptions) {
     demandPage();
@@ -96,6 +98,9 @@ export class Onshelf {
     if (options.learning === "idle") {
       shelf.#stopWatching = watchSurroundings((conditions) => shelf.#supervisor.mind(conditions));
     }
+    const { queue } = options;
+    // Before the page is given this object, so that its first shelf knows of them.
+    if (queue !== undefined) shelf.#giveBack = takeEarly(queue, (event) => shelf.track(event));
     return shelf;
   }
 
@@ -251,6 +256,7 @@ export class Onshelf {
     window.removeEventListener("pagehide", this.#flush);
     document.removeEventListener("visibilitychange", this.#flushHidden);
     this.#stopWatching?.();
+    this.#giveBack?.();
     this.#agreement.close();
     this.#listeners.clear();
     await this.#supervisor.dispose();

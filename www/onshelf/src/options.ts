@@ -34,7 +34,7 @@ export function demandPage(): void {
  */
 export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
-  const { strategy = "shipped" } = options;
+  const { strategy = "shipped", queue } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
   demand(
     learning === "idle" || typeof learning === "boolean",
@@ -47,6 +47,10 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
       publicKeys.length > 0 &&
       publicKeys.every((key) => typeof key === "string"),
     "publicKeys must hold at least one key",
+  );
+  demand(
+    queue === undefined || (Array.isArray(queue) && Object.isExtensible(queue)),
+    "queue must be an array that can grow",
   );
   const remembers = storage === "indexeddb";
   return {

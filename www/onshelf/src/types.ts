@@ -70,6 +70,13 @@ export interface LoadOptions {
    * Fisher information; on another one `load` rejects with `INVALID_REQUEST`.
    */
   strategy?: Strategy;
+  /**
+   * Events from before onshelf was there: an array of the page's own, made by a script that comes first. What it
+   * holds is tracked in its order, as of now, before `load` resolves; from then on `queue.push(event)` is `track`, but
+   * for its answer (a wrong event is reported as an uncaught error). Where `load` fails, and after `dispose`,
+   * it is a plain array again, which another `load` may be given.
+   */
+  queue?: ShelfEvent[];
   /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
   onProgress?: (progress: Progress) => void;
   /** Aborting makes `load` reject with `ABORTED` and stops the worker. */

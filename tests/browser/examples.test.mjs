@@ -1,10 +1,12 @@
 /** Every example, from the packed package, in Chromium under the policy that its README names. */
 
 import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { integrity } from "../../www/integrity.mjs";
 import { startServer } from "../../www/serve.mjs";
 import * as shop from "./examples.mjs";
 import { ROOT, launchChromium, skipWithout } from "./harness.mjs";
@@ -124,6 +126,57 @@ async function withExample(t, name, [publicFolder, keysFolder], body) {
   } finally {
     work.remove();
   }
+}
+
+test("the tarball has what integrity.json lists, and nothing else", options, () => {
+  const folder = join(packed.folder, "unpacked");
+  shop.unpack(tarball, folder);
+  const listed = JSON.parse(readFileSync(join(folder, "integrity.json"), "utf8"));
+  const found = Object.fromEntries(
+    readdirSync(folder)
+      .filter((name) => name !== "integrity.json")
+      .map((name) => [name, integrity(readFileSync(join(folder, name)))]),
+  );
+  assert.deepEqual(listed, found);
+  const { exports } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  const targets = Object.values(exports).flatMap((to) =>
+    typeof to === "string" ? to : Object.values(to),
+  );
+  for (const target of targets) assert.ok(existsSync(join(folder, target)), target);
+});
+
+const TYPED = `import { consentMode, Onshelf, OnshelfError, type Shelf } from "onshelf";
+import { definePrivacyElement } from "onshelf/privacy";
+definePrivacyElement();
+await using shelf = await Onshelf.load({ model: "/m.json", publicKeys: [], consent: consentMode() });
+const list: Shelf = await shelf.recommend({ slot: "home", filter: { in_stock: true } });
+const ids: string[] = list.items.map(({ item_id }) => item_id);
+export const code = (error: unknown) => (error instanceof OnshelfError ? error.code : ids[0]);
+// @ts-expect-error: a request needs a place
+await shelf.recommend({ count: 8 });
+`;
+
+for (const [module, resolution] of [
+  ["nodenext", "nodenext"],
+  ["esnext", "bundler"],
+]) {
+  test(`the package's types under strict TypeScript, ${resolution}`, options, () => {
+    const work = shop.workFolder();
+    shop.unpack(tarball, join(work.folder, "node_modules/onshelf"));
+    writeFileSync(join(work.folder, "package.json"), '{ "type": "module" }');
+    writeFileSync(join(work.folder, "shop.ts"), TYPED);
+    const flags = `--noEmit --strict --target esnext --lib esnext,dom,dom.iterable --types`.split(
+      " ",
+    );
+    const more = ["", "--module", module, "--moduleResolution", resolution, "shop.ts"];
+    const tsc = join(ROOT, "node_modules/typescript/bin/tsc");
+    const done = spawnSync(process.execPath, [tsc, ...flags, ...more], {
+      cwd: work.folder,
+      encoding: "utf8",
+    });
+    work.remove();
+    assert.equal(done.status, 0, done.stdout + done.stderr);
+  });
 }
 
 test("plain HTML", options, async () => {

@@ -211,3 +211,65 @@ test("a page from the back/forward cache goes on where it was", options, async (
   assert.deepEqual(uncaught, []);
   await close();
 });
+
+test(
+  "two releases on one page share the session, and neither breaks the other",
+  options,
+  async () => {
+    const { page, uncaught, close } = await open();
+    await next(page, LIST);
+    const got = await page.evaluate(async (publicKeys) => {
+      const folders = ["/onshelf", "/newer"];
+      const releases = await Promise.all(folders.map((at) => import(`${at}/index.js`)));
+      const privacies = await Promise.all(folders.map((at) => import(`${at}/privacy.js`)));
+      for (const { definePrivacyElement } of privacies) definePrivacyElement();
+      const load = ({ Onshelf }) =>
+        Onshelf.load({ model: "/models/latest.json", publicKeys, learning: "idle", device: "cpu" });
+      const [one, two] = await Promise.all(releases.map(load));
+      await one.track({ event: "view_item", item_id: "sku-0003" });
+      await two.track({ event: "view_item", item_id: "sku-0004" });
+      const sessions = async () =>
+        (await Promise.all([one.inspect(), two.inspect()])).map(({ session }) =>
+          session.map(({ item_id }) => item_id),
+        );
+      for (let round = 0; round < 100; round++) {
+        if ((await sessions()).every(({ length }) => length === 2)) break;
+        await new Promise((done) => setTimeout(done, 50));
+      }
+      const both = await sessions();
+      const shelves = [];
+      for (const shelf of [one, two]) {
+        const { items } = await shelf.recommend({ slot: "home", count: 8 });
+        shelves.push(new Set(items.map(({ item_id }) => item_id)).size);
+      }
+      const element = document.createElement("onshelf-privacy");
+      element.shelf = two;
+      document.body.append(element);
+      await one.dispose();
+      const late = await one.recommend({ slot: "home" }).catch((error) => error);
+      await two.track({ event: "view_item", item_id: "sku-0005" });
+      const after = (await two.inspect()).session.length;
+      const buttons = element.shadowRoot?.querySelectorAll("button").length ?? 0;
+      await two.dispose();
+      const codes = releases.map(({ OnshelfError }) => late instanceof OnshelfError);
+      const workers = performance
+        .getEntriesByType("resource")
+        .filter(({ name }) => name.includes("onshelf-worker.js"))
+        .map(({ name }) => new URL(name).pathname + new URL(name).search);
+      const versions = releases.map(({ VERSION }) => VERSION);
+      return { versions, both, shelves, late: late.code, codes, after, buttons, workers };
+    }, KEYS);
+    assert.notEqual(got.versions[0], NEWER);
+    assert.equal(got.versions[1], NEWER);
+    assert.ok(got.workers.includes(`/newer/onshelf-worker.js?v=${NEWER}`), got.workers.join());
+    assert.ok(got.workers.includes(`/onshelf/onshelf-worker.js?v=${got.versions[0]}`));
+    for (const session of got.both) assert.deepEqual(session.sort(), ["sku-0003", "sku-0004"]);
+    assert.deepEqual(got.shelves, [8, 8]);
+    assert.equal(got.late, "DISPOSED");
+    assert.deepEqual(got.codes, [true, false]);
+    assert.equal(got.after, 3);
+    assert.ok(got.buttons > 0, "the first release's element shows the second's shelf");
+    assert.deepEqual(uncaught, []);
+    await close();
+  },
+);

@@ -5,6 +5,7 @@
 
 import type { Assets } from "./assets.js";
 import { fail } from "./errors.js";
+import { models } from "./models.js";
 import type {
   DeviceKind,
   Explanation,
@@ -120,7 +121,7 @@ export async function loadModel(
   config: { model: string; publicKeys: string[]; strategy: Strategy },
   onProgress: (stage: string, loaded: number, total: number) => void = () => undefined,
 ): Promise<ModelFacts> {
-  const facts = await engine.load(config.model, config.publicKeys, onProgress);
+  const facts = await models.load(() => engine.load(config.model, config.publicKeys, onProgress));
   engine.setStrategy(config.strategy);
   return facts;
 }

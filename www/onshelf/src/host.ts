@@ -26,6 +26,7 @@ import {
   type ToWorker,
 } from "./protocol.js";
 import { Loop } from "./loop.js";
+import { models } from "./models.js";
 import { Queue } from "./queue.js";
 import { restore, takeUp } from "./restore.js";
 import { Saver } from "./saver.js";
@@ -117,6 +118,7 @@ export class Host {
   /** At once: a step that runs is the last, and nothing is written or told to other tabs any more. */
   #mindConsent(agreed: Agreed): void {
     const less = this.#allowed.mind(agreed);
+    models.permit(agreed);
     const { saver, tabs, loop, sync } = this.#loaded ?? {};
     saver?.permit(this.#allowed.may("device"));
     if (!this.#allowed.may("device")) loop?.clear();
@@ -235,6 +237,7 @@ export class Host {
   async #load(config: LoadConfig): Promise<ModelFacts> {
     if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
     const cpu = await openEngine("cpu", config.assets, 0);
+    models.open(config);
     const facts = await loadModel(cpu, config, (stage, loaded, total) =>
       this.#progress(stage as Progress["stage"], loaded, total),
     );

@@ -34,7 +34,7 @@ export function demandPage(): void {
  */
 export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
-  const { strategy = "shipped", queue } = options;
+  const { strategy = "shipped", queue, modelCache = 64 << 20 } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
   demand(
     learning === "idle" || typeof learning === "boolean",
@@ -52,6 +52,7 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
     queue === undefined || (Array.isArray(queue) && Object.isExtensible(queue)),
     "queue must be an array that can grow",
   );
+  demand(modelCache >= 0, "modelCache must be 0 or more bytes");
   const remembers = storage === "indexeddb";
   return {
     model: toAddress(options.model, document.baseURI, "model"),
@@ -60,6 +61,7 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
       options.assets === undefined
         ? ownAssets()
         : assetsIn(toFolder(toAddress(options.assets, document.baseURI, "assets"))),
+    modelCache,
     device,
     storage,
     learning,

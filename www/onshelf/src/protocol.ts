@@ -47,6 +47,8 @@ export interface LoadConfig {
   model: string;
   publicKeys: string[];
   assets: Assets;
+  /** Most bytes of models in Cache Storage. */
+  modelCache: number;
   /** `auto` lets the worker measure WebGPU by itself; an explicit wish comes as `setDevice`. */
   device: NonNullable<LoadOptions["device"]>;
   storage: NonNullable<LoadOptions["storage"]>;

@@ -34,6 +34,11 @@ export interface LoadOptions {
    * - `webgpu`: `load` resolves when WebGPU has taken over, or has failed and the CPU goes on.
    */
   device?: "auto" | DeviceKind;
+  /**
+   * Most bytes of model versions that are kept in Cache Storage for later visits, also those without a connection;
+   * 0 keeps none. Default 64 MiB. Kept only with `storage: "indexeddb"`, where the shopper agreed to `device` or more.
+   */
+  modelCache?: number;
   /** Where the personal part is kept between visits. Default `indexeddb`. */
   storage?: "indexeddb" | "none";
   /**

@@ -2,12 +2,13 @@
 
 import { Agreement, isConsent, said, toSources, type Agreed, type Consent } from "./consent.js";
 import { usualSources } from "./consent-sources.js";
+import { Narrator } from "./debug.js";
 import { takeEarly } from "./early.js";
 import { OnshelfError } from "./errors.js";
 import { rememberPaused, rememberVerdict } from "./memory.js";
 import { demand, demandPage, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
 import type { Note } from "./protocol.js";
-import { aborted, Supervisor } from "./supervisor.js";
+import { aborted, Supervisor, type Restarted } from "./supervisor.js";
 import { watchSurroundings } from "./surroundings.js";
 import type {
   Change,
@@ -49,6 +50,7 @@ export class Onshelf {
   };
 
   #stopWatching: (() => void) | null = null;
+  readonly #narrator: Narrator | null = null;
   #giveBack: (() => void) | null = null;
 
   private constructor(options: LoadOptions) {
@@ -59,7 +61,14 @@ export class Onshelf {
     this.#agreement = new Agreement(sources, (agreed) => void this.#heard(agreed));
     try {
       const config = toConfig(options, this.#agreement.now);
-      this.#supervisor = new Supervisor(config, (note) => this.#onNote(note));
+      const supervisor = new Supervisor(config, (note) => this.#onNote(note));
+      this.#supervisor = supervisor;
+      const { debug = false } = options;
+      if (debug !== false) {
+        const narrator = new Narrator(debug, (method, args) => supervisor.call(method, args));
+        this.#narrator = narrator;
+        supervisor.onAnswered = (...answer) => narrator.answered(...answer);
+      }
     } catch (error) {
       this.#agreement.close();
       throw error;
@@ -98,6 +107,7 @@ export class Onshelf {
     if (options.learning === "idle") {
       shelf.#stopWatching = watchSurroundings((conditions) => shelf.#supervisor.mind(conditions));
     }
+    void shelf.#narrator?.changed("loaded");
     const { queue } = options;
     // Before the page is given this object, so that its first shelf knows of them.
     if (queue !== undefined) shelf.#giveBack = takeEarly(queue, (event) => shelf.track(event));
@@ -322,7 +332,7 @@ export class Onshelf {
     }
   }
 
-  #onNote(note: Note | { note: "restarted" }): void {
+  #onNote(note: Note | Restarted): void {
     const { config } = this.#supervisor;
     switch (note.note) {
       case "progress":
@@ -345,13 +355,14 @@ export class Onshelf {
         this.#tell("consent");
         return;
       case "restarted":
-        this.#tell("restarted");
+        this.#tell("restarted", note.why);
         return;
       default:
     }
   }
 
-  #tell(what: Change): void {
+  #tell(what: Change, why?: string): void {
+    void this.#narrator?.changed(what, why);
     for (const listener of [...this.#listeners]) callBack(() => listener(what));
   }
 }

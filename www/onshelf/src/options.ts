@@ -34,7 +34,7 @@ export function demandPage(): void {
  */
 export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
-  const { strategy = "shipped", queue, modelCache = 64 << 20 } = options;
+  const { strategy = "shipped", queue, debug = false, modelCache = 64 << 20 } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
   demand(
     learning === "idle" || typeof learning === "boolean",
@@ -51,6 +51,10 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   demand(
     queue === undefined || (Array.isArray(queue) && Object.isExtensible(queue)),
     "queue must be an array that can grow",
+  );
+  demand(
+    typeof debug === "boolean" || typeof debug === "function",
+    "debug must be true, false or a function",
   );
   demand(modelCache >= 0, "modelCache must be 0 or more bytes");
   const remembers = storage === "indexeddb";

@@ -43,15 +43,24 @@ interface Pending {
   blames: number;
 }
 
+/** Another worker serves, and why. */
+export interface Restarted {
+  note: "restarted";
+  why: string;
+}
+
 /** The worker died; not for the page's eyes. */
 class Crash extends Error {}
 
 /** See the file's head. */
 export class Supervisor {
+  /** Hears of every command that was answered, and of every error, if somebody wants to. */
+  onAnswered: ((method: Method, args: unknown[], took_ms: number, answer: unknown) => void) | null =
+    null;
   /** Workers started after a crash. */
   restarts = 0;
   readonly #config: LoadConfig;
-  readonly #onNote: (note: Note | { note: "restarted" }) => void;
+  readonly #onNote: (note: Note | Restarted) => void;
   readonly #journal = new Journal();
   readonly #pulse = new Pulse(
     () => this.#post({ control: "ping" }),
@@ -68,7 +77,7 @@ export class Supervisor {
   #sawReady = false;
 
   /** @param config what a worker begins with; `paused` and `verdict` may be changed later */
-  constructor(config: LoadConfig, onNote: (note: Note | { note: "restarted" }) => void) {
+  constructor(config: LoadConfig, onNote: (note: Note | Restarted) => void) {
     this.#config = config;
     this.#onNote = onNote;
   }
@@ -125,12 +134,16 @@ export class Supervisor {
         }
         if (signal !== undefined) pending.reject(aborted(signal));
       };
-      const settle = () => signal?.removeEventListener("abort", onAbort);
+      const begin = performance.now();
+      const settle = (answer: unknown) => {
+        signal?.removeEventListener("abort", onAbort);
+        this.onAnswered?.(method, args, performance.now() - begin, answer);
+      };
       const pending: Pending = {
         method,
         args,
-        resolve: (result) => (settle(), resolve(result)),
-        reject: (error) => (settle(), reject(error)),
+        resolve: (result) => (settle(result), resolve(result)),
+        reject: (error) => (settle(error), reject(error)),
         blames: 0,
       };
       signal?.addEventListener("abort", onAbort);
@@ -318,7 +331,7 @@ export class Supervisor {
       try {
         await this.#spawn(attempt < BOOT_ATTEMPTS);
         this.#sendAll();
-        this.#onNote({ note: "restarted" });
+        this.#onNote({ note: "restarted", why: message });
         return;
       } catch (error) {
         failure = error;

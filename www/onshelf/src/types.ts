@@ -82,6 +82,12 @@ export interface LoadOptions {
    * it is a plain array again, which another `load` may be given.
    */
   queue?: ShelfEvent[];
+  /**
+   * For whoever builds the page: says every command with its answer, why the first items of a shelf are there, and
+   * what is behind each change that onshelf made by itself. `true` says it to `console.debug`. It costs three
+   * `explain`s a shelf, and shows what the shopper clicked: not for a page in use.
+   */
+  debug?: boolean | ((what: string, details: Readonly<Record<string, unknown>>) => void);
   /** Called on the page while `load` runs; an exception in it is reported and does no harm. */
   onProgress?: (progress: Progress) => void;
   /** Aborting makes `load` reject with `ABORTED` and stops the worker. */

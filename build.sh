@@ -28,7 +28,7 @@ help() {
 ./build.sh COMMAND
 
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
-  build     the three WebAssembly modules, the npm package and the demo shop, into dist/
+  build     the three WebAssembly modules, the npm package, the demo shop and the console, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
@@ -123,16 +123,17 @@ locked() {
   awk -v name="\"$1\"" '$1 == "name" && $3 == name { found = 1 } found && $1 == "version" { gsub(/"/, "", $3); print $3; exit }' Cargo.lock
 }
 
-# Installs a cargo tool into the cache unless that version is there. Its own lock file is tried
-# first; where a registry lacks a version in it, the newest that fit are taken.
+# Installs a cargo tool into the cache unless that version is there: CRATE VERSION BINARY and options. Its own
+# lock file is tried first; where a registry lacks a version in it, the newest that fit are taken.
 cargo_tool() {
-  local crate=$1 version=$2 binary=$3
-  [ "$("$TOOLS/bin/$binary" --version 2>/dev/null | awk '{print $2}')" = "$version" ] && return 0
+  local crate=$1 version=$2 binary=$3 found
+  found=$("$TOOLS/bin/$binary" --version 2>/dev/null | awk '{print $2}') || true
+  [ "${found#v}" = "$version" ] && return 0
   say "installing $crate $version (a few minutes, once)"
   local log=$CACHE/$crate.log
   mkdir -p "$CACHE"
-  CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" --locked >"$log" 2>&1 ||
-    CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" >"$log" 2>&1 ||
+  CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" --locked "${@:4}" >"$log" 2>&1 ||
+    CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" "${@:4}" >"$log" 2>&1 ||
     { tail -n 5 "$log" >&2; return 1; }
   rm -rf "$CACHE/tools-build"
 }
@@ -230,7 +231,7 @@ build_module() {
 }
 
 build_package() {
-  say "building the npm package and the demo shop"
+  say "building the npm package, the demo shop and the console"
   local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
   "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
@@ -240,7 +241,11 @@ build_package() {
   mkdir -p "$DIST/shop"
   "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
   "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
-  cp www/shop/index.html "$DIST/shop/"
+  cp www/shop/*.html "$DIST/shop/"
+  mkdir -p "$DIST/console"
+  "${esbuild[@]}" www/console/src/main.ts --outfile="$DIST/console/console.js"
+  "${esbuild[@]}" www/console/src/styles.css --outfile="$DIST/console/styles.css"
+  cp www/console/index.html "$DIST/console/"
 }
 
 build() {
@@ -303,6 +308,7 @@ check() {
   say "TypeScript"
   npx --no-install tsc --noEmit -p www/onshelf
   npx --no-install tsc --noEmit -p www/shop
+  npx --no-install tsc --noEmit -p www/console
   audit
 }
 

@@ -13,6 +13,7 @@
 //!
 //! Each stage is written before the next begins, so a round that was interrupted goes on where it was.
 
+pub mod aggregators;
 pub mod ledger;
 pub mod publish;
 mod round;
@@ -27,7 +28,7 @@ use onshelf_core::protocol::shard::Vdaf;
 use onshelf_core::version::from_hex_32;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{write_atomic, write_json};
+use crate::files::{make_secret, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::sync::canary::{Verdict, verdict};
 use crate::sync::judge;
@@ -294,6 +295,27 @@ pub fn give_up(folders: &Folders, lineage: &str) -> Result<Round> {
     round.stage = Stage::Over(Outcome::GivenUp);
     round.save(&folders.rounds)?;
     Ok(round)
+}
+
+/// The signed task of the open round of a lineage, for aggregators.
+///
+/// # Errors
+/// Where no round is open, or its task is not whole.
+pub fn open_task(folders: &Folders, lineage: &str) -> Result<Vec<u8>> {
+    let round = round::newest(&folders.rounds, lineage)?
+        .filter(|r| !r.is_over())
+        .with_context(|| format!("no round of {lineage} is open"))?;
+    let path = round.task_path(&folders.rounds);
+    std::fs::read(&path).with_context(|| path.display().to_string())
+}
+
+/// Reads the secret seed of a collector's HPKE key, 64 hex digits; makes it where there is none.
+///
+/// # Errors
+/// Where the file is something else, or cannot be made.
+pub fn read_or_make_seed(path: &Path) -> Result<[u8; 32]> {
+    make_secret(path)?;
+    read_seed(path)
 }
 
 /// Reads the secret seed of a collector's HPKE key, 64 hex digits.

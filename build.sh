@@ -30,6 +30,8 @@ help() {
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
   build     the three WebAssembly modules, the npm package, the demo shop and the console, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
+            demo --sync: a round of private sums instead: two aggregators, 1,200 shoppers' reports (12 of them
+            from Chromium), a collector, the next model version, the operator's console; --once ends it by itself
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
@@ -266,9 +268,10 @@ train() {
     return 0
   fi
   say "simulating a shop and training its model (about three minutes)"
-  onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 28 --seed 7
+  # Five weeks. The last two are news to the model: one decides in `demo --sync`, the other's shoppers contribute.
+  onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 35 --seed 7
   onshelf_cli prepare --input "$DEMO/logs" --out "$DEMO/data" --period-days 7
-  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6
+  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --last-period 2 --passes 6
   onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 4 --coded-passes 3
   cp "$DEMO/logs/products.json" "$DEMO/products.json"
   onshelf_cli export --data "$DEMO/data" --student "$DEMO/student" --key "$DEMO/secret.key" --name demo --out "$DEMO/models"
@@ -279,8 +282,21 @@ demo() {
   train
   mkdir -p "$DEMO/site"
   cp "$DIST"/shop/* "$DEMO/products.json" "$DEMO/site/"
+  if [ "${1:-}" = --sync ]; then
+    shift
+    demo_sync "$@"
+    return
+  fi
   say "the demo shop is ready; open the address below (Ctrl-C ends it)"
   exec node www/serve.mjs --port "${PORT:-8080}" "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
+}
+
+# A whole round of private sums on this machine: two aggregators, 1,200 reports, a collector, the next version.
+demo_sync() {
+  setup_browsers
+  [ "${CLI_BUILT:-}" = yes ] || native build --release --locked -p onshelf-server >&2
+  say "a round of private sums"
+  exec node tests/demo/sync.mjs --programs "$CACHE/native/release" --demo "$DEMO" --port "${PORT:-8080}" "$@"
 }
 
 # ---------------------------------------------------------------- checks and tests

@@ -35,7 +35,7 @@ use crate::sync::judge;
 use crate::sync::optimiser::{RATES, Released, direction, stepped};
 use ledger::{Ledger, Release};
 use publish::Shop;
-pub use round::{Outcome, Round, Stage};
+pub use round::{Outcome, Round, Stage, all as rounds_of};
 
 /// Bits of a value of a report.
 const BITS: u32 = 4;
@@ -89,8 +89,10 @@ pub struct Folders {
     pub models: PathBuf,
     /// Ledger and rounds.
     pub rounds: PathBuf,
-    /// A data set: the log that the shop has anyway. Its newest period decides.
+    /// A data set: the log that the shop has anyway. Its newest period decides, or the one named.
     pub data: PathBuf,
+    /// The period that decides, where it is not the newest.
+    pub deciding: Option<u32>,
     /// The key that signs versions and tasks.
     pub key: PathBuf,
 }
@@ -243,6 +245,7 @@ fn release(
         p.min_batch
     );
     let mean = p.encoding.decode_mean(&sum.sum, sum.reports)?;
+    round.reports = Some(sum.reports);
     round.stage = Stage::Released { reports: sum.reports, mean };
     round.save(&folders.rounds)?;
     step("released");

@@ -50,6 +50,9 @@ struct RoundArgs {
     /// Folder of a data set: the log that the shop has anyway. Its newest period decides.
     #[arg(long)]
     data: PathBuf,
+    /// The period that decides, where it is not the newest.
+    #[arg(long)]
+    deciding: Option<u32>,
     /// File with the Ed25519 secret key that signed the versions.
     #[arg(long)]
     key: PathBuf,
@@ -64,6 +67,7 @@ impl RoundArgs {
             models: self.models.clone(),
             rounds: self.rounds.clone(),
             data: self.data.clone(),
+            deciding: self.deciding,
             key: self.key.clone(),
         }
     }
@@ -122,7 +126,7 @@ impl PairArgs {
 }
 
 /// A token from the environment.
-fn token(name: &str) -> Result<Token> {
+pub(crate) fn token(name: &str) -> Result<Token> {
     let found = std::env::var(name).ok().filter(|t| !t.is_empty());
     Ok(Token(found.with_context(|| format!("set the environment variable {name} to the token"))?))
 }

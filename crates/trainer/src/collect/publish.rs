@@ -34,6 +34,7 @@ pub struct Shop {
     catalogue: Vec<u8>,
     key: SigningKey,
     data: Dataset,
+    deciding: Option<u32>,
 }
 
 /// What is known without anybody's contribution.
@@ -88,7 +89,7 @@ impl Shop {
             data.catalogue.len(),
             serving.manifest.items
         );
-        Ok(Self { serving, weights, catalogue, key, data })
+        Ok(Self { serving, weights, catalogue, key, data, deciding: folders.deciding })
     }
 
     pub(super) fn shape(&self) -> &StudentShape {
@@ -114,7 +115,11 @@ impl Shop {
     /// The newest period of the log that the shop has anyway.
     pub(super) fn public(&self, progress: &dyn Progress) -> Result<Public> {
         let student = self.student()?;
-        let newest = self.data.periods().last().context("a data set without periods")?.period;
+        let newest = match self.deciding {
+            Some(named) => named,
+            None => self.data.periods().last().context("a data set without periods")?.period,
+        };
+        ensure!(!self.data.sessions.in_period(newest).is_empty(), "the data set has no period {newest}");
         let earlier = newest.saturating_sub(1);
         let corpus = Corpus::new(&self.data, &CorpusOptions { last_period: earlier, ..Default::default() })?;
         let all = corpus.tests(&self.data, self.data.sessions.in_period(newest));

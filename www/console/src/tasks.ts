@@ -11,6 +11,8 @@ export interface Task {
   readonly common: TaskStatus;
   readonly leader: TaskStatus | null;
   readonly helper: TaskStatus | null;
+  /** The collector is done with it, though the aggregators may keep it until it expires. */
+  readonly over: boolean;
 }
 
 export function aggregatorOf(status: Status, role: Role): Aggregator | undefined {
@@ -20,10 +22,21 @@ export function aggregatorOf(status: Status, role: Role): Aggregator | undefined
 /** All tasks that either aggregator knows, newest first. */
 export function tasksOf(status: Status): Task[] {
   const found = new Map<string, Task>();
+  const rounds = status.lineages.flatMap((one) => one.rounds);
+  const ended = rounds.filter(
+    ({ stage }) => stage !== "open" && !Object.hasOwn(Object(stage), "released"),
+  );
+  const over = new Set(ended.map(({ task }) => task));
   for (const role of ROLES) {
     for (const task of aggregatorOf(status, role)?.tasks ?? []) {
       const known = found.get(task.task);
-      const blank = { id: task.task, common: task, leader: null, helper: null };
+      const blank = {
+        id: task.task,
+        common: task,
+        leader: null,
+        helper: null,
+        over: over.has(task.task),
+      };
       found.set(task.task, { ...(known ?? blank), [role]: task });
     }
   }
@@ -37,4 +50,4 @@ export const verified = (task: TaskStatus): number => task.aggregated + task.col
 export const refused = (task: TaskStatus): number =>
   Object.values(task.rejected).reduce((sum, n) => sum + n, 0);
 
-export const isOpen = (task: Task, now: number): boolean => task.common.expires > now;
+export const isOpen = (task: Task, now: number): boolean => !task.over && task.common.expires > now;

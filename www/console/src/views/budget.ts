@@ -17,7 +17,7 @@ function card(one: Lineage): HTMLElement {
     ),
     h("p", { class: "left" }, text, " ", h("span", { class: "note" }, t.atDelta(tiny(one.delta)))),
     meter(t.spentMeter(one.lineage), text, one.epsilon, one.budget),
-    left > 1e-9
+    left > 1e-3
       ? note(t.left(short(left)))
       : h("p", { class: "differs" }, h("strong", {}, t.overspent)),
     note(t.ofAll(short(one.epsilon_of_all))),

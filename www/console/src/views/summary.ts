@@ -4,12 +4,12 @@ import { isOpen, refused, tasksOf, verified } from "../tasks.ts";
 import { t } from "../texts.ts";
 import type { Status } from "../types.ts";
 
-function tile(id: string, name: string, value: Child, text: string): HTMLElement {
+function tile(id: string, name: string, value: Child, text: string, big = "big"): HTMLElement {
   return h(
     "div",
     { class: "tile", "data-testid": id },
     h("dt", {}, name),
-    h("dd", {}, h("span", { class: "big" }, value), h("span", { class: "note" }, text)),
+    h("dd", {}, h("span", { class: big }, value), h("span", { class: "note" }, text)),
   );
 }
 
@@ -44,6 +44,7 @@ export function summary(status: Status, now: number): HTMLElement {
       t.tileServing,
       serving?.version ?? t.unknown,
       serving === undefined ? t.tileNoServing : t.tileSince(moment(serving.at)),
+      "big hex",
     ),
   );
 }

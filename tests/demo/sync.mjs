@@ -255,7 +255,7 @@ function told({ finished, spent, before, after, status }) {
   const [leader, helper] = status.aggregators.map(({ tasks }) => tasks[0]);
   return [
     `verified and summed: ${leader.collected} reports at the leader, ${helper.collected} at the helper`,
-    `the canary: ${all.gain.toFixed(5)} ± ${all.error.toFixed(5)} in MRR@20 over ${all.sessions} sessions`,
+    `the canary: ${all.gain.toFixed(5)} ± ${all.error.toFixed(5)} in NDCG@20 over ${all.sessions} sessions`,
     `the ledger: ε = ${spent[0].epsilon.toFixed(2)} at δ = 1e-6`,
     finished.stage.published
       ? `version ${outcome.version} was published`

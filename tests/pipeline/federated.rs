@@ -17,6 +17,7 @@ fn options(student: &std::path::Path, out: &std::path::Path) -> FederatedOptions
         stride: 1,
         periods: 0,
         central_trend: true,
+        central: Vec::new(),
         seed: 1,
     }
 }

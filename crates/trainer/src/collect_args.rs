@@ -311,7 +311,7 @@ fn told(round: &Round) -> Result<(Value, String)> {
             for d in &verdict.differences {
                 write!(
                     text,
-                    "\n  {:?}: {:+.5} ± {:.5} in MRR@20 ({} sessions)",
+                    "\n  {:?}: {:+.5} ± {:.5} in NDCG@20 ({} sessions)",
                     d.segment, d.gain, d.error, d.sessions
                 )?;
             }

@@ -39,7 +39,7 @@ function superscript(digits: string): string {
   return [...digits].map((digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[Number(digit)] ?? digit).join("");
 }
 
-/** A difference of MRR@20 in points, hundredths, with its sign. */
+/** A difference of NDCG@20 in points, hundredths, with its sign. */
 export const points = (value: number | null | undefined): string =>
   isNumber(value) ? signed.format(value * 100) : t.unknown;
 

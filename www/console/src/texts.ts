@@ -140,7 +140,7 @@ export const en = {
   verdict: "Canary",
   verdictOf: (round: number) => `What the canary said of round ${round}`,
   segment: "Segment",
-  gain: "Gain in MRR@20",
+  gain: "Gain in NDCG@20",
   points: (value: string) => `${value} points`,
   plusMinus: (gain: string, error: string) => `${gain} ± ${error} points`,
   sessions: "Sessions",
@@ -151,7 +151,7 @@ export const en = {
     known_items: "often clicked items",
     rare_items: "rarely clicked items",
   } as Readonly<Record<string, string>>,
-  gainNote: "Mean ± 1.645 standard errors, in hundredths of MRR@20 (points).",
+  gainNote: "Mean ± 1.645 standard errors, in hundredths of NDCG@20 (points).",
   showAll: (n: number) => `Show all ${n}`,
   showFewer: "Show fewer",
 
@@ -162,7 +162,7 @@ export const en = {
     `Column chart of reports in ${n} ${s(n, "round", "rounds")}, at most ${most}; the table has the numbers.`,
   plotGain: "Canary gain per version",
   plotGainNote: (shown: number, all: number) =>
-    `${all > shown ? `The newest ${shown} of ${all}. ` : ""}Gain in MRR@20 over the version before, points, ± 1.645 standard errors.`,
+    `${all > shown ? `The newest ${shown} of ${all}. ` : ""}Gain in NDCG@20 over the version before, points, ± 1.645 standard errors.`,
   plotGainLabel: (n: number) =>
     `Chart of the canary's gain with error bars for ${n} ${s(n, "version", "versions")}; the table has the numbers.`,
   axisReports: "reports",
@@ -181,8 +181,8 @@ export const en = {
   canary: "Canary gain",
   metrics: "Metrics of the version",
   metricNames: {
-    canary_mrr_20_gain: "canary: gain in MRR@20",
-    canary_mrr_20_gain_error: "canary: its standard error",
+    canary_ndcg_20_gain: "canary: gain in NDCG@20",
+    canary_ndcg_20_gain_error: "canary: its standard error",
     validation_recall_20: "validation: Recall@20",
     validation_mrr_20: "validation: MRR@20",
   } as Readonly<Record<string, string>>,

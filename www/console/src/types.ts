@@ -1,6 +1,6 @@
 /**
  * What `onshelf console` answers at `status.json`. Every part may have more fields than these. Times are seconds
- * since 1970, gains are differences of MRR@20 (0 to 1).
+ * since 1970, gains are differences of NDCG@20 (0 to 1).
  */
 
 /** One task as one aggregator sees it. */

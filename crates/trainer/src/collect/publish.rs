@@ -160,8 +160,8 @@ pub(super) fn with_trend(
     let weights = Weights::put_half(&shop.weights, TREND, &tensor)?;
     let mut manifest = Manifest { created: now, ..shop.serving.manifest.clone() };
     for d in verdict.differences.iter().filter(|d| d.segment == Segment::All) {
-        manifest.metrics.insert("canary_mrr_20_gain".into(), d.gain);
-        manifest.metrics.insert("canary_mrr_20_gain_error".into(), d.error);
+        manifest.metrics.insert("canary_ndcg_20_gain".into(), d.gain);
+        manifest.metrics.insert("canary_ndcg_20_gain_error".into(), d.error);
     }
     step("publishing");
     Ok(publish(manifest, &weights, &shop.catalogue, &folders.key, &folders.models)?.version)

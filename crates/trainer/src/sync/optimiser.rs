@@ -17,7 +17,7 @@ use onshelf_core::slices::add_scaled;
 use onshelf_core::version::StudentShape;
 
 /// Server rates that are tried.
-pub const RATES: [f32; 4] = [100.0, 300.0, 1_000.0, 3_000.0];
+pub const RATES: [f32; 5] = [30.0, 100.0, 200.0, 400.0, 1_000.0];
 /// Added to the scale of a centroid, as a share of the mean scale: rare centroids are not blown up.
 const FLOOR: f32 = 0.3;
 

@@ -7,8 +7,8 @@ import { longTable } from "./long.ts";
 import { CERTAIN } from "./verdict.ts";
 
 const PLOTTED = 40;
-const GAIN = "canary_mrr_20_gain";
-const ERROR = "canary_mrr_20_gain_error";
+const GAIN = "canary_ndcg_20_gain";
+const ERROR = "canary_ndcg_20_gain_error";
 
 function gainOf({ metrics }: Version): { gain: number; error: number } | null {
   const gain = metrics[GAIN];
@@ -48,7 +48,7 @@ function row(one: Version, at: number): HTMLElement {
   const gain = gainOf(one);
   const metrics = Object.entries(one.metrics).map(([name, value]): [string, string] => [
     t.metricNames[name] ?? name,
-    name.startsWith("canary_mrr_20_gain") ? t.points(points(value)) : share(value),
+    name.startsWith("canary_ndcg_20_gain") ? t.points(points(value)) : share(value),
   ]);
   return h(
     "tr",

@@ -17,19 +17,17 @@ use crate::sync::canary::Click;
 use crate::sync::judge::{self, Read, read};
 
 /// Every so many sessions sits out of the rounds and decides: half of them choose, the other half judge.
-const DECIDING: usize = 10;
+const DECIDING: usize = 5;
 /// Most sessions of either half.
-const JUDGED: usize = 600;
+const JUDGED: usize = 3_000;
 
 /// See the module's head.
 pub(super) struct Period {
     /// Its number.
     pub(super) period: u32,
-    /// The sessions of the devices.
-    pub(super) set: TrainSet,
-    /// The same as the student reads them.
+    /// The sessions of the devices, as the student reads them.
     pub(super) devices: Vec<Read>,
-    deciding: [(TrainSet, Vec<Read>); 2],
+    deciding: [Vec<Read>; 2],
     tests: (TrainSet, Vec<Read>),
     counts: Vec<u32>,
 }
@@ -56,29 +54,23 @@ impl Period {
         let half = |half: usize| {
             let own =
                 move |s: usize| place(s) == DECIDING / 2 && s / DECIDING % (2 * stride) == half * stride;
-            both(student, part_of(&all, own), progress)
+            read(student, &part_of(&all, own), progress)
         };
         let deciding = [half(0)?, half(1)?];
         ensure!(
-            deciding.iter().all(|d| !d.1.is_empty()),
+            deciding.iter().all(|d| !d.is_empty()),
             "period {period} has too few sessions for some to decide"
         );
-        let (set, devices) = both(student, part_of(&all, |s| place(s) != DECIDING / 2), progress)?;
+        let devices = read(student, &part_of(&all, |s| place(s) != DECIDING / 2), progress)?;
         let tested = options.stride.max(1);
         let tests = both(student, part_of(&all, |s| s % tested == 0), progress)?;
         progress.finish("");
-        Ok(Self { period, set, devices, deciding, tests, counts: corpus.counts.clone() })
+        Ok(Self { period, devices, deciding, tests, counts: corpus.counts.clone() })
     }
 
     /// The clicks of the half of the deciding sessions that chooses (0) or that judges (1).
     pub(super) fn decide(&self, student: &Student, half: usize) -> Result<Vec<Click>> {
-        judge::clicks(student, &self.deciding[half].1, &self.counts)
-    }
-
-    /// The same for a student that reads sessions in its own way.
-    pub(super) fn decide_anew(&self, student: &Student, half: usize) -> Result<Vec<Click>> {
-        let reads = read(student, &self.deciding[half].0, &crate::progress::Silent)?;
-        judge::clicks(student, &reads, &self.counts)
+        judge::clicks(student, &self.deciding[half], &self.counts)
     }
 
     /// How well the period is foretold.
@@ -103,7 +95,7 @@ impl Period {
 
     /// What the sessions that choose would contribute: public, for the clip norm and the curvature.
     pub(super) fn public(&self, student: &Student) -> Result<Vec<Vec<f32>>> {
-        self.deciding[0].1.par_iter().map(|r| whole_contribution(student, r)).collect()
+        self.deciding[0].par_iter().map(|r| whole_contribution(student, r)).collect()
     }
 }
 

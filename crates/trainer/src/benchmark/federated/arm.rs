@@ -20,7 +20,7 @@ use super::reports::{Reports, mean_of};
 use super::{DELTA, FederatedOptions};
 use crate::progress::Progress;
 use crate::sync::canary::{Click, verdict};
-use crate::sync::optimiser::{RATES, Released, direction, stepped};
+use crate::sync::optimiser::{self, Released};
 
 /// What the server sees.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -167,24 +167,22 @@ impl Learner<'_> {
             .map(|batch| reports.release(batch, z, &mut rng))
             .collect::<Result<Vec<_>>>()?;
         self.rounds[0] += released.len() * reports.parts.len();
-        let moved = apply(&mut self.student, period, &reports, &mean_of(&released))?;
+        let moved = apply(&mut self.student, period, &mean_of(&released), progress)?;
         self.rounds[1] += usize::from(!moved);
         Ok(())
     }
 }
 
-/// Takes the server rate that one half of the deciding sessions likes best, if the canary finds it good on
+/// Takes the pass over old sessions that one half of the deciding sessions likes best, if the canary finds it good on
 /// the other half; whether it did.
 pub(super) fn apply(
     student: &mut Student,
     period: &Period,
-    reports: &Reports,
     released: &[Released],
+    progress: &dyn Progress,
 ) -> Result<bool> {
-    let direction = direction(released, &reports.curvature, student.shape())?;
     let start = student.table().trend().map(<[f32]>::to_vec);
-    let candidates =
-        RATES.map(|rate| stepped(start.as_deref(), &direction, rate, student.table().centroids()));
+    let candidates = optimiser::trends(student, released, period.old(), 1, progress)?;
     best_of(student, period, start, candidates)
 }
 

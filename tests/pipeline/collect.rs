@@ -32,6 +32,7 @@ fn folders(scratch: &Path) -> Folders {
         models: scratch.join("models"),
         rounds: scratch.join("rounds"),
         data: built().data(),
+        deciding: None,
         key: built().key(),
     }
 }

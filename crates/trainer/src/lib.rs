@@ -5,6 +5,8 @@ pub mod attributes;
 mod baselines;
 pub mod benchmark;
 pub mod collect;
+pub mod console;
+pub mod contribute;
 pub mod corpus;
 pub mod dataset;
 pub mod device;

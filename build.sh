@@ -237,7 +237,8 @@ build_module() {
 build_package() {
   say "building the npm package, the demo shop and the console"
   local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
-  "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
+  "${esbuild[@]}" www/onshelf/src/index.ts --external:./debug.js --outfile="$DIST/onshelf/index.js"
+  "${esbuild[@]}" www/onshelf/src/debug.ts --outfile="$DIST/onshelf/debug.js"
   "${esbuild[@]}" www/onshelf/src/server.ts --outfile="$DIST/onshelf/server.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
   "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"

@@ -2,7 +2,7 @@
 
 import { Agreement, isConsent, said, toSources, type Agreed, type Consent } from "./consent.js";
 import { usualSources } from "./consent-sources.js";
-import { Narrator } from "./debug.js";
+import type { Narrator, Say } from "./debug.js";
 import { takeEarly } from "./early.js";
 import { OnshelfError } from "./errors.js";
 import { rememberPaused, rememberVerdict } from "./memory.js";
@@ -50,7 +50,7 @@ export class Onshelf {
   };
 
   #stopWatching: (() => void) | null = null;
-  readonly #narrator: Narrator | null = null;
+  #narrator: Narrator | null = null;
   #giveBack: (() => void) | null = null;
 
   private constructor(options: LoadOptions) {
@@ -61,14 +61,7 @@ export class Onshelf {
     this.#agreement = new Agreement(sources, (agreed) => void this.#heard(agreed));
     try {
       const config = toConfig(options, this.#agreement.now);
-      const supervisor = new Supervisor(config, (note) => this.#onNote(note));
-      this.#supervisor = supervisor;
-      const { debug = false } = options;
-      if (debug !== false) {
-        const narrator = new Narrator(debug, (method, args) => supervisor.call(method, args));
-        this.#narrator = narrator;
-        supervisor.onAnswered = (...answer) => narrator.answered(...answer);
-      }
+      this.#supervisor = new Supervisor(config, (note) => this.#onNote(note));
     } catch (error) {
       this.#agreement.close();
       throw error;
@@ -91,6 +84,7 @@ export class Onshelf {
     const onAbort = () => void shelf.#supervisor.dispose();
     signal?.addEventListener("abort", onAbort);
     try {
+      if (options.debug) await shelf.#narrate(options.debug);
       await shelf.#supervisor.start();
       shelf.#supervisor.open();
       if (options.device === "webgpu") await shelf.#tryGpu();
@@ -320,6 +314,18 @@ export class Onshelf {
     // Without consent nothing is kept; but a choice kept earlier may be taken back.
     const { storage } = this.#supervisor.config;
     if (storage === "indexeddb" && (!paused || this.#remembers)) rememberPaused(paused);
+  }
+
+  /** Only who builds a page fetches what explains it. */
+  async #narrate(debug: true | Say): Promise<void> {
+    try {
+      const { Narrator } = await import("./debug.js");
+      const narrator = new Narrator(debug, (...call) => this.#supervisor.call(...call));
+      this.#supervisor.onAnswered = (...answer) => narrator.answered(...answer);
+      this.#narrator = narrator;
+    } catch (error) {
+      reportError(error);
+    }
   }
 
   async #tryGpu(): Promise<void> {

@@ -235,6 +235,8 @@ build_package() {
   "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
   "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"
+  "${esbuild[@]}" www/onshelf/src/shelf-element.ts --outfile="$DIST/onshelf/shelf.js"
+  "${esbuild[@]}" www/onshelf/src/react.ts --external:react --outfile="$DIST/onshelf/react.js"
   npx --no-install tsc -p www/onshelf/tsconfig.types.json
   cp www/onshelf/package.json www/onshelf/README.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   mkdir -p "$DIST/shop"

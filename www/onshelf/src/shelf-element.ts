@@ -26,22 +26,10 @@ import type { Onshelf } from "./client.js";
 import { fillTemplate, priceText, productsOf, safeUrl } from "./shelf-product.js";
 import type { ShelfProduct, ShelfProducts } from "./shelf-product.js";
 import { STYLE } from "./shelf-style.js";
-import type { Change, RecommendRequest, Shelf, ShelfItem, ShelfKind } from "./types.js";
+import { SETTLE_MS, STIRS } from "./stirs.js";
+import type { RecommendRequest, Shelf, ShelfItem, ShelfKind } from "./types.js";
 
 export type { ShelfProduct, ShelfProducts } from "./shelf-product.js";
-
-/** After these the shelf may look different. */
-const STIRS: ReadonlySet<Change> = new Set<Change>([
-  "tracked",
-  "learned",
-  "session",
-  "updated",
-  "erased",
-  "forgotten",
-]);
-
-/** A burst of changes is one ranking, so long after the first, in milliseconds. */
-const SETTLE_MS = 100;
 
 /** Where the page has no place for items of its own. */
 const MADE = "onshelf-items";
@@ -299,7 +287,11 @@ export class OnshelfShelf extends Base {
     for (const item of items) {
       const product = products.get(item.item_id)!;
       const known = before.get(item.item_id);
-      const element = known?.product === product ? known.element : this.#make(item, product);
+      const stays =
+        known !== undefined &&
+        isSame(known.product, product) &&
+        (!this.#drawsItself || known.item.rank === item.rank);
+      const element = stays ? known.element : this.#make(item, product);
       if (known === undefined && before.size > 0) element.classList.add("new");
       else element.classList.remove("new");
       this.#drawn.set(item.item_id, { element, item, product });
@@ -318,7 +310,7 @@ export class OnshelfShelf extends Base {
   #place(): Element {
     const list = this.#parts.get("list")!;
     const own = this.#parts.get("own")!;
-    const drawsItself = this.#renderItem !== null || this.#template !== null;
+    const drawsItself = this.#drawsItself;
     const place = drawsItself ? this.querySelector(`[data-${MADE}]`) : list;
     list.hidden = drawsItself;
     own.hidden = place === null || !drawsItself;
@@ -328,6 +320,10 @@ export class OnshelfShelf extends Base {
     made.setAttribute("role", "list");
     if (!made.isConnected) this.append(made);
     return made;
+  }
+
+  get #drawsItself(): boolean {
+    return this.#renderItem !== null || this.#template !== null;
   }
 
   get #template(): HTMLTemplateElement | null {
@@ -410,6 +406,15 @@ export class OnshelfShelf extends Base {
     // The link is followed all the same.
     told?.catch(() => undefined);
   };
+}
+
+/** Whether two readings of a product say the same. */
+function isSame(a: ShelfProduct, b: ShelfProduct): boolean {
+  const names = Object.keys(a);
+  return (
+    a === b ||
+    (names.length === Object.keys(b).length && names.every((name) => Object.is(a[name], b[name])))
+  );
 }
 
 /** How an item looks where the page does not draw it. */

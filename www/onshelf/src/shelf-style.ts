@@ -13,7 +13,7 @@ export const STYLE = `
 }
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
-h2 { font-size: 1.25em; margin: 0 0 0.75em; }
+[part="heading"] { font-size: 1.25em; margin: 0 0 0.75em; }
 ul { list-style: none; margin: 0; padding: 0; gap: var(--gap); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(var(--item-size), 100%), 1fr)); }
 :host([layout="row"]) .cards {

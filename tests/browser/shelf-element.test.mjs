@@ -6,10 +6,17 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { browserSuite, buildWithFakes, ROOT } from "./harness.mjs";
 
-const suite = browserSuite("chromium");
+const PICTURE = "/picture.svg";
+const DRAWING =
+  '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path fill="teal" d="M0 0h9v9z"/></svg>';
 
-const PICTURE =
-  "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg'%3E%3Crect fill='teal'/%3E%3C/svg%3E";
+const suite = browserSuite("chromium", {
+  intercept(request, response) {
+    if (request.url !== PICTURE) return false;
+    response.writeHead(200, { "Content-Type": "image/svg+xml" }).end(DRAWING);
+    return true;
+  },
+});
 
 /**
  * Puts markup into the page and gives what is needed to go on: `globalThis.shelf` (not yet the element's) and
@@ -53,6 +60,7 @@ const cards = (page) =>
       name: item.querySelector("[part=name]").textContent,
       href: item.querySelector("a").getAttribute("href"),
       price: item.querySelector("[part=price]")?.textContent,
+      image: item.querySelector("[part=image]")?.getAttribute("src") ?? null,
     })),
   );
 
@@ -68,7 +76,12 @@ suite.test(
     await ranked(page, "item-1");
     assert.deepEqual(
       await cards(page),
-      [1, 2, 3, 4].map((n) => ({ name: `Thing item-${n}`, href: `/p/item-${n}`, price: "€9.50" })),
+      [1, 2, 3, 4].map((n) => ({
+        name: `Thing item-${n}`,
+        href: `/p/item-${n}`,
+        price: "€9.50",
+        image: PICTURE,
+      })),
     );
     const kept = await page.run(async () => {
       const third = globalThis.element.shadowRoot.querySelectorAll("li")[2];
@@ -327,6 +340,11 @@ for (const [lang, dir] of [
         assert.deepEqual(found, [], `${layout} ${scheme}`);
       }
     }
+    await page.raw.waitForFunction(() =>
+      [...globalThis.element.shadowRoot.querySelectorAll("img")].every(
+        (image) => image.naturalWidth,
+      ),
+    );
     const order = await page.run(() =>
       [...globalThis.element.shadowRoot.querySelectorAll("li")].map(
         (li) => li.getBoundingClientRect().left,
@@ -335,6 +353,9 @@ for (const [lang, dir] of [
     assert.ok(dir === "rtl" ? order[0] > order[1] : order[0] < order[1], String(order));
     if (process.env.ONSHELF_SHOTS) {
       await page.raw.screenshot({ path: join(process.env.ONSHELF_SHOTS, `shelf-${dir}.png`) });
+      await page.raw.setViewportSize({ width: 360, height: 640 });
+      await page.run(() => globalThis.element.removeAttribute("layout"));
+      await page.raw.screenshot({ path: join(process.env.ONSHELF_SHOTS, `phone-${dir}.png`) });
     }
     await done(page);
   });

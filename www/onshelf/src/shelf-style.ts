@@ -1,12 +1,12 @@
 /** How `<onshelf-shelf>` looks: a page changes it by the custom properties below, or by `::part(…)`. */
 export const STYLE = `
 :host {
-  --accent: var(--onshelf-accent, #0b57d0);
+  --accent: var(--onshelf-accent, currentColor);
   --text: var(--onshelf-text, inherit);
   --line: var(--onshelf-line, color-mix(in srgb, currentColor 25%, transparent));
   --radius: var(--onshelf-radius, 0.5rem);
   --gap: var(--onshelf-gap, 1rem);
-  --item-size: var(--onshelf-item-size, 11rem);
+  --item-size: var(--onshelf-item-size, 9.5rem);
   display: block;
   color: var(--text);
   font: var(--onshelf-font, inherit);

@@ -243,6 +243,22 @@ build_package() {
   "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
   "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
   cp www/shop/index.html "$DIST/shop/"
+  build_testing
+}
+
+# For shops' own tests; takes `onshelf` from beside it.
+build_testing() {
+  local esbuild=(npx --no-install esbuild --bundle --format=esm --target=es2022 --log-level=warning) name types
+  for name in index playwright; do
+    "${esbuild[@]}" --platform=node --external:onshelf "www/testing/src/$name.ts" --outfile="$DIST/testing/$name.js"
+  done
+  "${esbuild[@]}" --minify www/testing/src/engine.ts --outfile="$DIST/testing/engine.js"
+  # Types of the package itself come along, since the sources lead to them; they are not part of this one.
+  types=$(mktemp -d)
+  npx --no-install tsc -p www/testing --noEmit false --declaration --emitDeclarationOnly --outDir "$types"
+  cp "$types"/testing/src/*.d.ts "$DIST/testing/"
+  rm -rf "$types"
+  cp www/testing/package.json www/testing/README.md LICENSE-MIT LICENSE-APACHE "$DIST/testing/"
 }
 
 build() {
@@ -305,6 +321,7 @@ check() {
   say "TypeScript"
   npx --no-install tsc --noEmit -p www/onshelf
   npx --no-install tsc --noEmit -p www/shop
+  npx --no-install tsc --noEmit -p www/testing
   audit
 }
 

@@ -28,8 +28,10 @@ help() {
 ./build.sh COMMAND
 
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
-  build     the three WebAssembly modules, the npm package and the demo shop, into dist/
+  build     the three WebAssembly modules, the npm packages, the demo shop and the console, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
+            demo --sync: a round of private sums instead: two aggregators, 1,200 shoppers' reports (12 of them
+            from Chromium), a collector, the next model version, the operator's console; --once ends it by itself
   train     only the training of the demo: simulate, prepare, train, distill, export
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
@@ -123,16 +125,17 @@ locked() {
   awk -v name="\"$1\"" '$1 == "name" && $3 == name { found = 1 } found && $1 == "version" { gsub(/"/, "", $3); print $3; exit }' Cargo.lock
 }
 
-# Installs a cargo tool into the cache unless that version is there. Its own lock file is tried
-# first; where a registry lacks a version in it, the newest that fit are taken.
+# Installs a cargo tool into the cache unless that version is there: CRATE VERSION BINARY and options. Its own
+# lock file is tried first; where a registry lacks a version in it, the newest that fit are taken.
 cargo_tool() {
-  local crate=$1 version=$2 binary=$3
-  [ "$("$TOOLS/bin/$binary" --version 2>/dev/null | awk '{print $2}')" = "$version" ] && return 0
+  local crate=$1 version=$2 binary=$3 found
+  found=$("$TOOLS/bin/$binary" --version 2>/dev/null | awk '{print $2}') || true
+  [ "${found#v}" = "$version" ] && return 0
   say "installing $crate $version (a few minutes, once)"
   local log=$CACHE/$crate.log
   mkdir -p "$CACHE"
-  CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" --locked >"$log" 2>&1 ||
-    CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" >"$log" 2>&1 ||
+  CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" --locked "${@:4}" >"$log" 2>&1 ||
+    CARGO_TARGET_DIR=$CACHE/tools-build cargo install "$crate" --version "=$version" --root "$TOOLS" "${@:4}" >"$log" 2>&1 ||
     { tail -n 5 "$log" >&2; return 1; }
   rm -rf "$CACHE/tools-build"
 }
@@ -230,7 +233,7 @@ build_module() {
 }
 
 build_package() {
-  say "building the npm package and the demo shop"
+  say "building the npm package, the demo shop and the console"
   local esbuild=(npx --no-install esbuild --bundle --format=esm --minify --sourcemap --target=es2022 --log-level=warning)
   "${esbuild[@]}" www/onshelf/src/index.ts --outfile="$DIST/onshelf/index.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
@@ -242,7 +245,11 @@ build_package() {
   mkdir -p "$DIST/shop"
   "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
   "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
-  cp www/shop/index.html "$DIST/shop/"
+  cp www/shop/*.html "$DIST/shop/"
+  mkdir -p "$DIST/console"
+  "${esbuild[@]}" www/console/src/main.ts --outfile="$DIST/console/console.js"
+  "${esbuild[@]}" www/console/src/styles.css --outfile="$DIST/console/styles.css"
+  cp www/console/index.html "$DIST/console/"
   build_testing
 }
 
@@ -279,9 +286,10 @@ train() {
     return 0
   fi
   say "simulating a shop and training its model (about three minutes)"
-  onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 28 --seed 7
+  # Five weeks. The last two are news to the model: one decides in `demo --sync`, the other's shoppers contribute.
+  onshelf_cli simulate --out "$DEMO/logs" --products 3000 --shoppers 6000 --days 35 --seed 7
   onshelf_cli prepare --input "$DEMO/logs" --out "$DEMO/data" --period-days 7
-  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --passes 6
+  onshelf_cli train --data "$DEMO/data" --out "$DEMO/teacher" --last-period 2 --passes 6
   onshelf_cli distill --data "$DEMO/data" --teacher "$DEMO/teacher" --out "$DEMO/student" --passes 4 --coded-passes 3
   cp "$DEMO/logs/products.json" "$DEMO/products.json"
   onshelf_cli export --data "$DEMO/data" --student "$DEMO/student" --key "$DEMO/secret.key" --name demo --out "$DEMO/models"
@@ -292,8 +300,21 @@ demo() {
   train
   mkdir -p "$DEMO/site"
   cp "$DIST"/shop/* "$DEMO/products.json" "$DEMO/site/"
+  if [ "${1:-}" = --sync ]; then
+    shift
+    demo_sync "$@"
+    return
+  fi
   say "the demo shop is ready; open the address below (Ctrl-C ends it)"
   exec node www/serve.mjs --port "${PORT:-8080}" "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
+}
+
+# A whole round of private sums on this machine: two aggregators, 1,200 reports, a collector, the next version.
+demo_sync() {
+  setup_browsers
+  [ "${CLI_BUILT:-}" = yes ] || native build --release --locked -p onshelf-server >&2
+  say "a round of private sums"
+  exec node tests/demo/sync.mjs --programs "$CACHE/native/release" --demo "$DEMO" --port "${PORT:-8080}" "$@"
 }
 
 # ---------------------------------------------------------------- checks and tests
@@ -321,6 +342,7 @@ check() {
   say "TypeScript"
   npx --no-install tsc --noEmit -p www/onshelf
   npx --no-install tsc --noEmit -p www/shop
+  npx --no-install tsc --noEmit -p www/console
   npx --no-install tsc --noEmit -p www/testing
   audit
 }

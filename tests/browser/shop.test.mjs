@@ -140,7 +140,15 @@ for (const scheme of ["light", "dark"]) {
   suite.test(`accessibility rules hold, ${scheme}`, async ({ page }) => {
     const axe = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
     await page.raw.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
-    for (const path of ["", "#/search?q=mug", "#/basket"]) {
+    const [{ item_id, category }] = JSON.parse(PRODUCTS).products;
+    const views = [
+      "",
+      "#/search?q=mug",
+      "#/basket",
+      `#/p/${item_id}`,
+      `#/c/${encodeURIComponent(category[0])}`,
+    ];
+    for (const path of views) {
       const raw = await openShop(page, { path: path.startsWith("#") ? path : "" });
       await raw.waitForTimeout(300);
       await raw.evaluate(axe);

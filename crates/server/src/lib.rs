@@ -9,7 +9,6 @@
 
 pub mod aggregator;
 pub mod bench;
-pub mod collector;
 pub mod config;
 pub mod helper;
 pub mod http;

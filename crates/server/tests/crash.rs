@@ -13,13 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use onshelf_collector::{CollectorClient, Token};
 use onshelf_core::protocol::collect::Batch;
 use onshelf_core::protocol::hpke::{Keypair, PublicConfig};
 use onshelf_core::protocol::manifest::{Aggregator as Named, TaskManifest};
 use onshelf_core::protocol::report::{random_id, seal_integers, upload_url};
 use onshelf_core::version::{signing_key, to_hex};
-use onshelf_server::aggregator::Token;
-use onshelf_server::collector::CollectorClient;
 use onshelf_server::random;
 
 use support::{BATCH, Databases, Options, now, parameters, postgres, sqlite, vector};

@@ -2,9 +2,9 @@
 
 mod support;
 
+use onshelf_collector::CollectError;
 use onshelf_core::protocol::collect::Batch;
 use onshelf_core::protocol::report::{random_id, seal_delta};
-use onshelf_server::collector::CollectError;
 use onshelf_server::noise::Noise;
 use onshelf_server::random;
 use support::{BATCH, Databases, Options, Pair, now, sqlite, vector};

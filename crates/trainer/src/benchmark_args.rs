@@ -100,6 +100,10 @@ pub(crate) struct BenchmarkArgs {
     /// `federated`: leave out the centrally trained trend, which costs more than all else together.
     #[arg(long)]
     skip_central_trend: bool,
+    /// `federated`: students that were trained centrally, one to each learned period, comma-separated: what all
+    /// clicks would have made.
+    #[arg(long, value_delimiter = ',')]
+    central: Vec<PathBuf>,
     /// A smoke run: the first three periods, a small network, one seed.
     #[arg(long)]
     quick: bool,
@@ -186,6 +190,7 @@ impl BenchmarkArgs {
                     stride: self.stride,
                     periods: self.periods,
                     central_trend: !self.skip_central_trend,
+                    central: self.central.clone(),
                     seed: train.seed,
                 };
                 if self.protocol == Protocol::Poisoning {

@@ -13,6 +13,7 @@
 //!
 //! Each stage is written before the next begins, so a round that was interrupted goes on where it was.
 
+pub mod aggregators;
 pub mod ledger;
 pub mod publish;
 mod round;
@@ -27,14 +28,14 @@ use onshelf_core::protocol::shard::Vdaf;
 use onshelf_core::version::from_hex_32;
 use serde::{Deserialize, Serialize};
 
-use crate::files::{write_atomic, write_json};
+use crate::files::{make_secret, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::sync::canary::{Verdict, verdict};
 use crate::sync::judge;
-use crate::sync::optimiser::{RATES, Released, direction, stepped};
+use crate::sync::optimiser::{self, Released};
 use ledger::{Ledger, Release};
 use publish::Shop;
-pub use round::{Outcome, Round, Stage};
+pub use round::{Outcome, Round, Stage, all as rounds_of};
 
 /// Bits of a value of a report.
 const BITS: u32 = 4;
@@ -88,8 +89,10 @@ pub struct Folders {
     pub models: PathBuf,
     /// Ledger and rounds.
     pub rounds: PathBuf,
-    /// A data set: the log that the shop has anyway. Its newest period decides.
+    /// A data set: the log that the shop has anyway. Its newest period decides, or the one named.
     pub data: PathBuf,
+    /// The period that decides, where it is not the newest.
+    pub deciding: Option<u32>,
     /// The key that signs versions and tasks.
     pub key: PathBuf,
 }
@@ -242,6 +245,7 @@ fn release(
         p.min_batch
     );
     let mean = p.encoding.decode_mean(&sum.sum, sum.reports)?;
+    round.reports = Some(sum.reports);
     round.stage = Stage::Released { reports: sum.reports, mean };
     round.save(&folders.rounds)?;
     step("released");
@@ -259,16 +263,14 @@ fn judge_sum(
 ) -> Result<(Verdict, Option<Vec<f32>>)> {
     let public = shop.public(progress)?;
     let mut student = shop.student()?;
-    let direction = direction(std::slice::from_ref(released), &public.curvature, shop.shape())?;
-    let start = student.table().trend().map(<[f32]>::to_vec);
+    let passes = optimiser::trends(&mut student, std::slice::from_ref(released), &public.old, 1, progress)?;
     let clicks = |student: &_, half: usize| judge::clicks(student, &public.halves[half], &public.counts);
     let mean = |clicks: &[crate::sync::canary::Click]| {
         clicks.iter().map(|c| c.value).sum::<f64>() / clicks.len().max(1) as f64
     };
     let before = clicks(&student, 1)?;
     let mut best = (mean(&clicks(&student, 0)?), None);
-    for rate in RATES {
-        let trend = stepped(start.as_deref(), &direction, rate, student.table().centroids());
+    for trend in passes {
         student.set_trend(trend.clone())?;
         let found = mean(&clicks(&student, 0)?);
         if found > best.0 {
@@ -276,7 +278,7 @@ fn judge_sum(
         }
     }
     let Some(trend) = best.1 else {
-        let reasons = vec!["no server rate made the deciding sessions better".to_owned()];
+        let reasons = vec!["no step along the sum made the deciding sessions better".to_owned()];
         return Ok((Verdict { differences: Vec::new(), reasons }, None));
     };
     student.set_trend(trend.clone())?;
@@ -294,6 +296,27 @@ pub fn give_up(folders: &Folders, lineage: &str) -> Result<Round> {
     round.stage = Stage::Over(Outcome::GivenUp);
     round.save(&folders.rounds)?;
     Ok(round)
+}
+
+/// The signed task of the open round of a lineage, for aggregators.
+///
+/// # Errors
+/// Where no round is open, or its task is not whole.
+pub fn open_task(folders: &Folders, lineage: &str) -> Result<Vec<u8>> {
+    let round = round::newest(&folders.rounds, lineage)?
+        .filter(|r| !r.is_over())
+        .with_context(|| format!("no round of {lineage} is open"))?;
+    let path = round.task_path(&folders.rounds);
+    std::fs::read(&path).with_context(|| path.display().to_string())
+}
+
+/// Reads the secret seed of a collector's HPKE key, 64 hex digits; makes it where there is none.
+///
+/// # Errors
+/// Where the file is something else, or cannot be made.
+pub fn read_or_make_seed(path: &Path) -> Result<[u8; 32]> {
+    make_secret(path)?;
+    read_seed(path)
 }
 
 /// Reads the secret seed of a collector's HPKE key, 64 hex digits.

@@ -5,11 +5,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use clap::{Args, Subcommand};
+use onshelf_collector::Token;
 use onshelf_core::protocol::hpke::Keypair;
+use onshelf_trainer::collect::aggregators::{FromLeader, Pair};
 use onshelf_trainer::collect::{
     self, Folders, FromCollection, FromFile, LEDGER, OpenOptions, Outcome, Places, Round, Stage, Sums,
-    ledger, publish, read_seed,
+    ledger, publish, read_or_make_seed, read_seed,
 };
+use onshelf_trainer::contribute::{self, ContributeOptions};
 use onshelf_trainer::progress::Progress;
 use serde_json::{Value, json};
 
@@ -23,9 +26,13 @@ pub(crate) struct CollectArgs {
 enum Step {
     /// Open the next round of a lineage: sign its task and put it beside the models.
     Open(OpenArgs),
-    /// Record the release, take the sum, judge what comes of it, and publish it or refuse it. Goes on where
+    /// Give the open round's task to the aggregators again.
+    Announce(AnnounceArgs),
+    /// Record the release, ask the leader for the sum, judge what comes of it, and publish it or refuse it. Goes on where
     /// an earlier run was interrupted.
     Finish(FinishArgs),
+    /// Make up reports from a log's sessions and upload them, as browsers do: for demonstrations.
+    Contribute(ContributeArgs),
     /// Give the open round up. What the ledger says of it stays.
     GiveUp(RoundArgs),
     /// Let an earlier version serve again.
@@ -43,6 +50,9 @@ struct RoundArgs {
     /// Folder of a data set: the log that the shop has anyway. Its newest period decides.
     #[arg(long)]
     data: PathBuf,
+    /// The period that decides, where it is not the newest.
+    #[arg(long)]
+    deciding: Option<u32>,
     /// File with the Ed25519 secret key that signed the versions.
     #[arg(long)]
     key: PathBuf,
@@ -57,6 +67,7 @@ impl RoundArgs {
             models: self.models.clone(),
             rounds: self.rounds.clone(),
             data: self.data.clone(),
+            deciding: self.deciding,
             key: self.key.clone(),
         }
     }
@@ -66,9 +77,24 @@ impl RoundArgs {
 struct OpenArgs {
     #[command(flatten)]
     round: RoundArgs,
-    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector`, `time_precision` and `duration`.
-    #[arg(long)]
-    places: PathBuf,
+    #[command(flatten)]
+    pair: PairArgs,
+    /// File with the seed of the collector's HPKE key, 64 hex digits; made where there is none.
+    #[arg(long, required_unless_present = "places")]
+    collector_key: Option<PathBuf>,
+    /// The number of the collector's HPKE configuration.
+    #[arg(long, default_value_t = 1)]
+    collector_key_id: u8,
+    /// Report times are rounded down to multiples of so many seconds.
+    #[arg(long, default_value_t = 3_600)]
+    time_precision: u64,
+    /// How long reports are taken, seconds.
+    #[arg(long, default_value_t = 7 * 86_400)]
+    duration: u64,
+    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector`, `time_precision` and `duration`, where the
+    /// aggregators cannot be asked from here; they have to be given the task then.
+    #[arg(long, conflicts_with_all = ["leader", "helper", "collector_key"])]
+    places: Option<PathBuf>,
     /// The lineage's budget: ε at δ = 1e-6 over a shopper's participations (at most 8).
     #[arg(long, default_value_t = ledger::BUDGET)]
     epsilon: f64,
@@ -80,14 +106,55 @@ struct OpenArgs {
     min_batch: u64,
 }
 
+/// Both aggregators, as operators reach them. Tokens come from the environment, out of the sight of `ps`.
+#[derive(Args)]
+struct PairArgs {
+    /// Address of the leader: `https`, or `http` on this machine. `ONSHELF_LEADER_TOKEN` is its operator's token.
+    #[arg(long, requires = "helper", required_unless_present = "places")]
+    leader: Option<String>,
+    /// Address of the helper; `ONSHELF_HELPER_TOKEN`.
+    #[arg(long, requires = "leader")]
+    helper: Option<String>,
+}
+
+impl PairArgs {
+    fn pair(&self) -> Result<Pair> {
+        let leader = self.leader.as_deref().context("name --leader")?;
+        let helper = self.helper.as_deref().context("name --helper")?;
+        Pair::new((leader, token("ONSHELF_LEADER_TOKEN")?), (helper, token("ONSHELF_HELPER_TOKEN")?))
+    }
+}
+
+/// A token from the environment.
+pub(crate) fn token(name: &str) -> Result<Token> {
+    let found = std::env::var(name).ok().filter(|t| !t.is_empty());
+    Ok(Token(found.with_context(|| format!("set the environment variable {name} to the token"))?))
+}
+
+#[derive(Args)]
+struct AnnounceArgs {
+    #[command(flatten)]
+    round: RoundArgs,
+    /// Address of the leader; `ONSHELF_LEADER_TOKEN` is its operator's token.
+    #[arg(long)]
+    leader: String,
+    /// Address of the helper; `ONSHELF_HELPER_TOKEN`.
+    #[arg(long)]
+    helper: String,
+}
+
 #[derive(Args)]
 struct FinishArgs {
     #[command(flatten)]
     round: RoundArgs,
     /// The sum as JSON (`reports`, `sum`), where it was collected elsewhere.
-    #[arg(long, required_unless_present = "collection", conflicts_with = "collection")]
+    #[arg(long, required_unless_present = "collector_key", conflicts_with = "collector_key")]
     sum: Option<PathBuf>,
-    /// The leader's answer to the collection job, `application/dap-collection`.
+    /// How long to wait for the leader's answer, seconds. `ONSHELF_COLLECTOR_TOKEN` is the leader's token for the
+    /// collector.
+    #[arg(long, default_value_t = 600)]
+    patience: u64,
+    /// The leader's answer to the collection job, `application/dap-collection`, where it was fetched elsewhere.
     #[arg(long, requires = "collector_key")]
     collection: Option<PathBuf>,
     /// File with the seed of the collector's HPKE key, 64 hex digits.
@@ -112,6 +179,40 @@ struct RollBackArgs {
 }
 
 #[derive(Args)]
+struct ContributeArgs {
+    /// Folder of the published model versions, with the open round's task.
+    #[arg(long)]
+    models: PathBuf,
+    /// Folder of a data set.
+    #[arg(long)]
+    data: PathBuf,
+    /// Whose sessions contribute [default: the newest period's].
+    #[arg(long)]
+    period: Option<u32>,
+    /// Reports.
+    #[arg(long)]
+    shoppers: usize,
+    /// Sessions of the period that are passed over first.
+    #[arg(long, default_value_t = 0)]
+    skip: usize,
+}
+
+impl ContributeArgs {
+    fn run(&self, now: u64, progress: &dyn Progress) -> Result<(Value, String)> {
+        let options = ContributeOptions {
+            models: self.models.clone(),
+            data: self.data.clone(),
+            period: self.period,
+            shoppers: self.shoppers,
+            skip: self.skip,
+            now,
+        };
+        let sent = contribute::run(&options, progress)?;
+        Ok((json!({ "reports": sent }), format!("the leader took {sent} reports")))
+    }
+}
+
+#[derive(Args)]
 pub(crate) struct LedgerArgs {
     /// Folder of the ledger and the rounds.
     #[arg(long)]
@@ -122,9 +223,7 @@ impl CollectArgs {
     pub(crate) fn run(&self, now: u64, progress: &dyn Progress) -> Result<(Value, String)> {
         match &self.step {
             Step::Open(args) => {
-                let text = std::fs::read(&args.places).with_context(|| args.places.display().to_string())?;
-                let places: Places =
-                    serde_json::from_slice(&text).with_context(|| args.places.display().to_string())?;
+                let (places, pair) = args.places(now)?;
                 let mut rotation = [0; 32];
                 getrandom::fill(&mut rotation).map_err(|e| anyhow::anyhow!("no randomness: {e}"))?;
                 let options = OpenOptions {
@@ -135,7 +234,23 @@ impl CollectArgs {
                     rotation,
                     now,
                 };
-                told(&collect::open(&args.round.folders(), &places, &options, progress)?)
+                let folders = args.round.folders();
+                let round = collect::open(&folders, &places, &options, progress)?;
+                if let Some(pair) = pair {
+                    let task = collect::open_task(&folders, &round.lineage)?;
+                    pair.announce(&task).context(
+                        "the round is open, but not known to both; go on with `onshelf collect announce`",
+                    )?;
+                }
+                told(&round)
+            }
+            Step::Announce(args) => {
+                let pair = Pair::new(
+                    (&args.leader, token("ONSHELF_LEADER_TOKEN")?),
+                    (&args.helper, token("ONSHELF_HELPER_TOKEN")?),
+                )?;
+                pair.announce(&collect::open_task(&args.round.folders(), &args.round.lineage)?)?;
+                Ok((json!({ "announced": args.round.lineage }), "both aggregators have the task".into()))
             }
             Step::Finish(args) => {
                 let folders = args.round.folders();
@@ -143,6 +258,7 @@ impl CollectArgs {
                 let lineage = &args.round.lineage;
                 told(&collect::finish(&folders, lineage, &mut *sums, now, &|_| {}, progress)?)
             }
+            Step::Contribute(args) => args.run(now, progress),
             Step::GiveUp(args) => told(&collect::give_up(&args.folders(), &args.lineage)?),
             Step::RollBack(args) => {
                 let version = publish::roll_back(&args.models, &args.key, args.to.as_deref(), now)?;
@@ -152,13 +268,31 @@ impl CollectArgs {
     }
 }
 
+impl OpenArgs {
+    /// Where reports and sums go, and whom to give the task.
+    fn places(&self, now: u64) -> Result<(Places, Option<Pair>)> {
+        if let Some(path) = &self.places {
+            let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+            return Ok((serde_json::from_slice(&text).with_context(|| path.display().to_string())?, None));
+        }
+        let seed = read_or_make_seed(self.collector_key.as_ref().context("name --collector-key")?)?;
+        let key = Keypair::derive(self.collector_key_id, &seed);
+        let pair = self.pair.pair()?;
+        Ok((pair.places(&key, self.time_precision, self.duration, now)?, Some(pair)))
+    }
+}
+
 impl FinishArgs {
     fn sums(&self) -> Result<Box<dyn Sums>> {
-        let Some(path) = &self.collection else {
-            return Ok(Box::new(FromFile(self.sum.clone().context("name --sum or --collection")?)));
-        };
+        if let Some(path) = &self.sum {
+            return Ok(Box::new(FromFile(path.clone())));
+        }
         let seed = read_seed(self.collector_key.as_ref().context("name --collector-key")?)?;
         let key = Keypair::derive(self.collector_key_id, &seed);
+        let Some(path) = &self.collection else {
+            let (token, patience) = (token("ONSHELF_COLLECTOR_TOKEN")?, self.patience);
+            return Ok(Box::new(FromLeader { key, token, patience }));
+        };
         let body = std::fs::read(path).with_context(|| path.display().to_string())?;
         ensure!(!body.is_empty(), "{} is empty: the sum is not there yet", path.display());
         Ok(Box::new(FromCollection { body, key }))
@@ -177,7 +311,7 @@ fn told(round: &Round) -> Result<(Value, String)> {
             for d in &verdict.differences {
                 write!(
                     text,
-                    "\n  {:?}: {:+.5} ± {:.5} in MRR@20 ({} sessions)",
+                    "\n  {:?}: {:+.5} ± {:.5} in NDCG@20 ({} sessions)",
                     d.segment, d.gain, d.error, d.sessions
                 )?;
             }

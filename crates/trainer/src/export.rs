@@ -26,7 +26,7 @@ use onshelf_model::student::TREND;
 
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
-use crate::files::{write_atomic, write_json};
+use crate::files::{make_secret, write_atomic, write_json};
 use crate::{student, teacher};
 
 /// What was published.
@@ -205,19 +205,7 @@ pub(crate) fn mark_untrained(catalogue: &Catalogue, counts: &[u32], placed: &[u3
 
 /// Reads the secret key (64 hex digits), or makes one that only the owner may read.
 fn read_or_make_key(path: &Path) -> Result<ed25519_dalek::SigningKey> {
-    if !path.exists() {
-        let mut seed = [0_u8; 32];
-        getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness for a key: {e}"))?;
-        if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
-        }
-        let mut open = fs::OpenOptions::new();
-        open.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
-        let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
-        file.write_all(to_hex(&seed).as_bytes())?;
-    }
+    make_secret(path)?;
     read_key(path)
 }
 

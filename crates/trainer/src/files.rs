@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use onshelf_core::version::sha256_hex;
+use onshelf_core::version::{sha256_hex, to_hex};
 use onshelf_core::weights::Weights;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -97,6 +97,25 @@ impl Drop for Staged {
             let _ = fs::remove_file(self.temporary(name));
         }
     }
+}
+
+/// Makes a file of 32 secret random bytes, 64 hex digits that only its owner may read; one that is there stays.
+pub(crate) fn make_secret(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    let mut seed = [0_u8; 32];
+    getrandom::fill(&mut seed).map_err(|e| anyhow::anyhow!("no randomness for a key: {e}"))?;
+    if let Some(dir) = path.parent() {
+        fs::create_dir_all(dir)?;
+    }
+    let mut open = fs::OpenOptions::new();
+    open.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut open, 0o600);
+    let mut file = open.open(path).with_context(|| format!("making the key {}", path.display()))?;
+    file.write_all(to_hex(&seed).as_bytes())?;
+    Ok(())
 }
 
 /// Writes JSON, atomically.

@@ -13,11 +13,13 @@ use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
-use onshelf_trainer::{evaluate, export, inspect, memory, replay, stop, student, teacher};
+use onshelf_trainer::{evaluate, export, inspect, memory, registry, replay, stop, student, teacher};
 
 mod benchmark_args;
 mod collect_args;
+mod console_args;
 mod prepare_args;
+mod publish_args;
 mod simulate_args;
 
 /// A training step allocates and frees tens of megabytes; the C library gives them back to the
@@ -54,11 +56,15 @@ enum Command {
     /// Rerun a published protocol with baselines, and write its tables and plots.
     Benchmark(benchmark_args::BenchmarkArgs),
     /// Publish a student as a signed model version.
-    Export(ExportArgs),
+    Export(publish_args::ExportArgs),
+    /// Copy published model versions to a store that browsers are served from.
+    Push(publish_args::PushArgs),
     /// Say what is in a data set, teacher, student, model version or weights file.
-    Inspect(InspectArgs),
+    Inspect(publish_args::InspectArgs),
     /// Rounds of private sums: open one, finish it with its sum, go back to an earlier version.
     Collect(collect_args::CollectArgs),
+    /// Serve the operator's console: rounds, refused reports, ε, versions; read only.
+    Console(console_args::ConsoleArgs),
     /// What was released of shoppers' contributions, and the ε spent on it, by lineage.
     Ledger(collect_args::LedgerArgs),
     /// Make up a shop: products, shoppers and their clicks.
@@ -243,34 +249,6 @@ struct EvaluateArgs {
     replay_only: bool,
 }
 
-#[derive(Args)]
-struct ExportArgs {
-    /// Folder of the data set.
-    #[arg(long)]
-    data: PathBuf,
-    /// Folder of the student.
-    #[arg(long)]
-    student: PathBuf,
-    /// File with the Ed25519 secret key; made if it is not there. Keep it off the web server.
-    #[arg(long)]
-    key: PathBuf,
-    /// The shop's name for the model.
-    #[arg(long, default_value = "shop")]
-    name: String,
-    /// Folder to publish into.
-    #[arg(long)]
-    out: PathBuf,
-}
-
-#[derive(Args)]
-struct InspectArgs {
-    /// A folder that onshelf wrote, a manifest or a safetensors file.
-    path: PathBuf,
-    /// Public key that must have signed, 64 hex digits; may be repeated.
-    #[arg(long)]
-    key: Vec<String>,
-}
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     stop::listen();
@@ -334,6 +312,16 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
             print(cli.json, &about, &serde_json::to_string_pretty(&about)?)
         }
         Command::Collect(args) => say(cli, args.run(created()?, progress)?),
+        Command::Push(args) => {
+            let done = registry::push(&args.models, &args.to)?;
+            let text =
+                format!("{} new files, {} were there, {} bytes sent", done.new, done.there, done.bytes);
+            print(cli.json, &done, &text)
+        }
+        Command::Console(args) => args.run(&|at| {
+            let url = format!("http://{at}/");
+            let _ = print(cli.json, &serde_json::json!({ "console": url }), &format!("the console: {url}"));
+        }),
         Command::Ledger(args) => say(cli, args.run()?),
         Command::Simulate(args) => {
             let told = args.run(progress)?;

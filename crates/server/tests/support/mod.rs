@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+use onshelf_collector::{CollectError, CollectorClient};
 use onshelf_core::privacy::encode::Encoding;
 use onshelf_core::privacy::gaussian::Policy;
 use onshelf_core::privacy::rotate::Seed;
@@ -22,7 +23,6 @@ use onshelf_core::version::{signing_key, to_hex};
 use onshelf_server::aggregator::{
     Aggregator, Clock, Limits, Peer, Role, Settings, Times, Token, system_clock,
 };
-use onshelf_server::collector::{CollectError, CollectorClient};
 use onshelf_server::http::router;
 use onshelf_server::keys;
 use onshelf_server::leader::{Leader, Step};
@@ -272,7 +272,8 @@ impl Pair {
 
     /// The collector's client.
     pub(crate) fn collecting(&self) -> CollectorClient {
-        CollectorClient::new(self.token.clone(), self.collector.clone(), None).unwrap()
+        CollectorClient::new(onshelf_collector::Token(self.token.0.clone()), self.collector.clone(), None)
+            .unwrap()
     }
 
     /// Collects the whole task, while the leader works.

@@ -5,7 +5,7 @@
 //! The arms differ in what the server sees: nothing (frozen), exact sums, sums with the noise of two
 //! aggregators, or all clicks (central). A report holds at most 4,096 values, so every device takes part in
 //! one round for each part of the trend, and its ε is for all of them. All rounds of a period start from
-//! one version. Choices are made on a tenth of the period's sessions, which contributes nothing: one half
+//! one version. Choices are made on a fifth of the period's sessions, which contributes nothing: one half
 //! chooses, the other half is the canary.
 
 mod arm;
@@ -17,6 +17,7 @@ mod reports;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::Summary;
@@ -31,6 +32,7 @@ use crate::evaluate::mean;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
 use crate::student::LoadedStudent;
+use crate::sync::judge::read;
 use crate::{student, teacher};
 
 pub use arm::Arm;
@@ -59,6 +61,8 @@ pub struct FederatedOptions {
     pub periods: usize,
     /// Whether the trend is trained centrally as well, which costs more than all other arms together.
     pub central_trend: bool,
+    /// Folders of students that were trained centrally, one to each learned period.
+    pub central: Vec<PathBuf>,
     /// Seed of everything random.
     pub seed: u64,
 }
@@ -76,7 +80,7 @@ pub struct Line {
     pub rounds: [usize; 2],
     /// Share of the gap in R@20 and MRR@20 that it closes, between frozen and the centrally trained trend.
     pub of_trend: [Option<f64>; 2],
-    /// The same between frozen and the centrally trained whole student.
+    /// The same between frozen and the students trained centrally.
     pub of_student: [Option<f64>; 2],
 }
 
@@ -110,10 +114,12 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
     let weights = Weights::from_safetensors(&loaded.file)?;
     let fresh = || Student::new(&weights, &loaded.info.student, &Compute::Cpu);
     let parts = Part::all(&loaded.info.student)?;
+    let learned: Vec<u32> = cut[..cut.len() - 1].iter().map(|p| p.period).collect();
+    let central = central::students(&options.central, &loaded.info.dataset, &learned)?;
     let mut learners = Vec::new();
     for arm in Arm::all(options) {
         let (student, seed) = (fresh()?, options.seed);
-        learners.push(Learner { arm, student, loaded: &loaded, whole: None, rounds: [0, 0], seed });
+        learners.push(Learner { arm, student, central: &central, whole: None, rounds: [0, 0], seed });
     }
     let mut tested: Vec<Vec<(u32, Summary)>> = vec![Vec::new(); learners.len()];
     for pair in cut.windows(2) {
@@ -178,7 +184,8 @@ fn cut(options: &FederatedOptions, progress: &dyn Progress) -> Result<(LoadedStu
     }
     let base = Student::new(&Weights::from_safetensors(&loaded.file)?, &loaded.info.student, &Compute::Cpu)?;
     let corpus = Corpus::new(&data, &CorpusOptions { last_period: last, ..Default::default() })?;
-    let cut = |&period: &u32| Period::new(&base, &corpus, &data, period, options, progress);
+    let old = Arc::new(read(&base, &corpus.tests(&data, data.sessions.in_period(last)), progress)?);
+    let cut = |&period: &u32| Period::new(&base, &corpus, &data, period, old.clone(), options, progress);
     let cut = periods.iter().map(cut).collect::<Result<_>>()?;
     Ok((loaded, cut))
 }

@@ -146,9 +146,16 @@ fn spent_of(releases: &[Release]) -> Result<Vec<Spent>> {
 /// # Errors
 /// Where the file cannot be read or is damaged.
 pub fn spent(path: &Path) -> Result<Vec<Spent>> {
+    spent_of(&releases(path)?)
+}
+
+/// The releases in the ledger at `path`, oldest first; a line that was cut off is passed over.
+///
+/// # Errors
+/// As [`spent`].
+pub fn releases(path: &Path) -> Result<Vec<Release>> {
     let about = || format!("the ledger {}", path.display());
-    let bytes = fs::read(path).with_context(about)?;
-    spent_of(&parse(&bytes).with_context(about)?.0)
+    Ok(parse(&fs::read(path).with_context(about)?).with_context(about)?.0)
 }
 
 impl Ledger {

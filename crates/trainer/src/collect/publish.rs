@@ -10,9 +10,8 @@ use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::log::{Event, VersionLog};
 use onshelf_core::version::{Manifest, Role, StudentShape, VerifiedManifest, to_hex};
 use onshelf_core::weights::{Tensor, Weights};
-use onshelf_model::shared::{Scratch, add_wish};
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::{Compute, Student, TREND};
-use pollster::block_on;
 
 use super::Folders;
 use crate::corpus::{Corpus, CorpusOptions, part_of};
@@ -22,8 +21,10 @@ use crate::files::write_atomic;
 use crate::progress::Progress;
 use crate::sync::canary::{Segment, Verdict};
 use crate::sync::judge::{Read, read};
-use crate::sync::optimiser::Curvature;
+use crate::sync::optimiser;
 
+/// Most old sessions that a sum is followed by.
+const OLD: usize = 10_000;
 /// Most sessions of either half of those that decide.
 const DECIDING: usize = 1_500;
 
@@ -34,6 +35,7 @@ pub struct Shop {
     catalogue: Vec<u8>,
     key: SigningKey,
     data: Dataset,
+    deciding: Option<u32>,
 }
 
 /// What is known without anybody's contribution.
@@ -42,8 +44,8 @@ pub struct Public {
     pub halves: [Vec<Read>; 2],
     /// Training clicks on each item.
     pub counts: Vec<u32>,
-    /// How contributions spread over the centroids.
-    pub curvature: Curvature,
+    /// Sessions of the period before, which a sum is followed by.
+    pub old: Vec<Read>,
     contributions: Vec<Vec<f32>>,
     shape: StudentShape,
 }
@@ -88,7 +90,7 @@ impl Shop {
             data.catalogue.len(),
             serving.manifest.items
         );
-        Ok(Self { serving, weights, catalogue, key, data })
+        Ok(Self { serving, weights, catalogue, key, data, deciding: folders.deciding })
     }
 
     pub(super) fn shape(&self) -> &StudentShape {
@@ -114,7 +116,11 @@ impl Shop {
     /// The newest period of the log that the shop has anyway.
     pub(super) fn public(&self, progress: &dyn Progress) -> Result<Public> {
         let student = self.student()?;
-        let newest = self.data.periods().last().context("a data set without periods")?.period;
+        let newest = match self.deciding {
+            Some(named) => named,
+            None => self.data.periods().last().context("a data set without periods")?.period,
+        };
+        ensure!(!self.data.sessions.in_period(newest).is_empty(), "the data set has no period {newest}");
         let earlier = newest.saturating_sub(1);
         let corpus = Corpus::new(&self.data, &CorpusOptions { last_period: earlier, ..Default::default() })?;
         let all = corpus.tests(&self.data, self.data.sessions.in_period(newest));
@@ -124,17 +130,13 @@ impl Shop {
             |half: usize| read(&student, &part_of(&all, |s| s % (2 * stride) == half * stride), progress);
         let halves = [half(0)?, half(1)?];
         progress.finish("");
-        let contribution = |r: &Read| -> Result<Vec<f32>> {
-            let mut wish = vec![0.0; CENTROIDS * self.shape().dim];
-            let (positions, _) =
-                block_on(add_wish(&student, &r.vectors, &r.items, &mut Scratch::default(), &mut wish))?;
-            let scale = (positions.max(1) as f32).sqrt().recip();
-            wish.iter_mut().for_each(|x| *x *= scale);
-            Ok(wish)
-        };
+        let before = corpus.tests(&self.data, self.data.sessions.in_period(earlier));
+        let every = before.log.len().div_ceil(OLD).max(1);
+        let old = read(&student, &part_of(&before, |s| s % every == 0), progress)?;
+        let mut scratch = Scratch::default();
+        let contribution = |r: &Read| optimiser::contribution(&student, r, &mut scratch);
         let contributions = halves[0].iter().take(400).map(contribution).collect::<Result<Vec<_>>>()?;
-        let curvature = Curvature::new(contributions.iter().map(|c| &c[..]), self.shape());
-        Ok(Public { halves, counts: corpus.counts, curvature, contributions, shape: self.shape().clone() })
+        Ok(Public { halves, counts: corpus.counts, old, contributions, shape: self.shape().clone() })
     }
 }
 
@@ -155,8 +157,8 @@ pub(super) fn with_trend(
     let weights = Weights::put_half(&shop.weights, TREND, &tensor)?;
     let mut manifest = Manifest { created: now, ..shop.serving.manifest.clone() };
     for d in verdict.differences.iter().filter(|d| d.segment == Segment::All) {
-        manifest.metrics.insert("canary_mrr_20_gain".into(), d.gain);
-        manifest.metrics.insert("canary_mrr_20_gain_error".into(), d.error);
+        manifest.metrics.insert("canary_ndcg_20_gain".into(), d.gain);
+        manifest.metrics.insert("canary_ndcg_20_gain_error".into(), d.error);
     }
     step("publishing");
     Ok(publish(manifest, &weights, &shop.catalogue, &folders.key, &folders.models)?.version)

@@ -78,6 +78,9 @@ pub struct Round {
     pub part: Part,
     /// The lineage's budget.
     pub budget: f64,
+    /// Reports in its sum, once that is here.
+    #[serde(default)]
+    pub reports: Option<u64>,
     /// How far it came.
     pub stage: Stage,
 }
@@ -93,6 +96,7 @@ impl Round {
             task: task.id_text(),
             part,
             budget,
+            reports: None,
             stage: Stage::Open,
         }
     }
@@ -125,18 +129,50 @@ impl Round {
     }
 }
 
+/// All rounds by lineage, oldest first.
+///
+/// # Errors
+/// Where a file cannot be read.
+pub fn all(rounds: &Path) -> Result<Vec<(String, Vec<Round>)>> {
+    let mut out = Vec::new();
+    if !rounds.exists() {
+        return Ok(out);
+    }
+    for entry in fs::read_dir(rounds).with_context(|| rounds.display().to_string())?.flatten() {
+        if !entry.path().is_dir() {
+            continue;
+        }
+        let names = numbers(&entry.path())?;
+        let own = names.iter().map(|n| read(&entry.path(), n)).collect::<Result<Vec<Round>>>()?;
+        if !own.is_empty() {
+            out.push((entry.file_name().to_string_lossy().into_owned(), own));
+        }
+    }
+    out.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(out)
+}
+
+/// The numbers of the rounds in a lineage's folder, in order.
+fn numbers(dir: &Path) -> Result<Vec<String>> {
+    let names = fs::read_dir(dir).with_context(|| dir.display().to_string())?.flatten();
+    let numbered = |name: String| {
+        name.strip_suffix(".json").filter(|n| n.bytes().all(|b| b.is_ascii_digit())).map(str::to_owned)
+    };
+    let mut out: Vec<String> =
+        names.filter_map(|e| numbered(e.file_name().to_string_lossy().into_owned())).collect();
+    out.sort();
+    Ok(out)
+}
+
+fn read(dir: &Path, number: &str) -> Result<Round> {
+    read_versioned(&dir.join(format!("{number}.json")), "collect open", FORMAT..=FORMAT)
+}
+
 /// The newest round of a lineage.
 pub(super) fn newest(rounds: &Path, lineage: &str) -> Result<Option<Round>> {
     let dir = rounds.join(lineage);
     if !dir.exists() {
         return Ok(None);
     }
-    let names = fs::read_dir(&dir).with_context(|| dir.display().to_string())?.flatten();
-    let numbered = |name: String| {
-        name.strip_suffix(".json").filter(|n| n.bytes().all(|b| b.is_ascii_digit())).map(str::to_owned)
-    };
-    let newest = names.filter_map(|e| numbered(e.file_name().to_string_lossy().into_owned())).max();
-    let read =
-        |name: String| read_versioned(&dir.join(format!("{name}.json")), "collect open", FORMAT..=FORMAT);
-    newest.map(read).transpose()
+    numbers(&dir)?.last().map(|number| read(&dir, number)).transpose()
 }

@@ -1,7 +1,8 @@
 //! The gate before a new version: on sessions that contributed nothing it may not be worse than the one
 //! that serves, in the mean and in any segment of shoppers.
 //!
-//! Both versions foretell the same clicks; the difference of their reciprocal ranks is averaged over each
+//! Both versions foretell the same clicks; the difference of NDCG@20, which sees both whether a click was among the
+//! first 20 and where, is averaged over each
 //! session, and sessions are compared by a paired t test: clicks of one session are not independent, sessions
 //! are.
 
@@ -54,7 +55,7 @@ pub struct Click {
     pub before: usize,
     /// Whether training clicked its item often.
     pub known: bool,
-    /// Its reciprocal rank among the first 20, else 0.
+    /// Its NDCG@20: 1/log2(1 + rank) among the first 20, else 0.
     pub value: f64,
 }
 
@@ -65,7 +66,7 @@ pub struct Difference {
     pub segment: Segment,
     /// Sessions with such clicks.
     pub sessions: usize,
-    /// Mean gain in MRR@20 (0 to 1).
+    /// Mean gain in NDCG@20 (0 to 1).
     pub gain: f64,
     /// Its standard error.
     pub error: f64,
@@ -123,11 +124,11 @@ pub fn verdict(before: &[Click], after: &[Click]) -> Verdict {
         return out;
     };
     if all.gain <= 0.0 || all.gain.is_nan() {
-        out.reasons.push(format!("no gain in all: {:+.5} in MRR@20", all.gain));
+        out.reasons.push(format!("no gain in all: {:+.5} in NDCG@20", all.gain));
     }
     for d in &out.differences[1..] {
         if d.gain + CERTAIN * d.error < 0.0 {
-            out.reasons.push(format!("worse in {:?}: {:+.5} ± {:.5} in MRR@20", d.segment, d.gain, d.error));
+            out.reasons.push(format!("worse in {:?}: {:+.5} ± {:.5} in NDCG@20", d.segment, d.gain, d.error));
         }
     }
     out

@@ -1,7 +1,7 @@
 //! Sessions that a student foretells: those that decide, and those that test.
 
 use anyhow::Result;
-use onshelf_core::metrics::{Accumulator, Summary, mrr_at, rank_of};
+use onshelf_core::metrics::{Accumulator, Summary, ndcg_at, rank_of};
 use onshelf_model::student::Student;
 use onshelf_model::training::TrainSet;
 use pollster::block_on;
@@ -89,7 +89,7 @@ pub fn clicks(student: &Student, sessions: &[Read], counts: &[u32]) -> Result<Ve
             session,
             before: at + 1,
             known: counts[items[at + 1] as usize] >= middle,
-            value: mrr_at(rank, 20),
+            value: ndcg_at(rank, 20),
         };
         ranks.into_iter().enumerate().map(click).collect::<Vec<Click>>()
     };

@@ -1,5 +1,6 @@
 //! What the server sees, and what it makes of it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
@@ -18,9 +19,8 @@ use super::period::Period;
 use super::reports::{Reports, mean_of};
 use super::{DELTA, FederatedOptions};
 use crate::progress::Progress;
-use crate::student::LoadedStudent;
 use crate::sync::canary::{Click, verdict};
-use crate::sync::optimiser::{RATES, Released, direction, stepped};
+use crate::sync::optimiser::{self, Released};
 
 /// What the server sees.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -42,7 +42,7 @@ pub enum Arm {
     },
     /// All clicks, for the shared trend alone.
     CentralTrend,
-    /// All clicks, for the whole student: encoder, centroids, bias levels.
+    /// All clicks, of all periods up to that one, for a student of its own.
     CentralStudent,
 }
 
@@ -53,7 +53,7 @@ impl fmt::Display for Arm {
             Self::Sum { shoppers } => write!(f, "exact sums of {shoppers}"),
             Self::Private { shoppers, epsilon } => write!(f, "noised sums of {shoppers}, ε = {epsilon}"),
             Self::CentralTrend => write!(f, "all clicks, for the trend"),
-            Self::CentralStudent => write!(f, "all clicks, for the whole student"),
+            Self::CentralStudent => write!(f, "all clicks, for a student of its own"),
         }
     }
 }
@@ -71,7 +71,7 @@ impl Arm {
             .chain(options.shoppers.iter().flat_map(private))
             .chain(exact)
             .chain(trend)
-            .chain([Self::CentralStudent])
+            .chain((!options.central.is_empty()).then_some(Self::CentralStudent))
             .collect()
     }
 }
@@ -80,9 +80,10 @@ impl Arm {
 pub(super) struct Learner<'a> {
     pub(super) arm: Arm,
     pub(super) student: Student,
-    pub(super) loaded: &'a LoadedStudent,
-    /// Central training's whole student, after its first period.
-    pub(super) whole: Option<central::Whole>,
+    /// Students that were trained centrally, by the newest period that they know.
+    pub(super) central: &'a BTreeMap<u32, Rc<central::Whole>>,
+    /// The one of the period that was learned last.
+    pub(super) whole: Option<Rc<central::Whole>>,
     /// Rounds released, and versions refused by the canary.
     pub(super) rounds: [usize; 2],
     pub(super) seed: u64,
@@ -128,8 +129,7 @@ impl Learner<'_> {
             }
             Arm::CentralTrend => central::trend(&mut self.student, period, seed, progress),
             Arm::CentralStudent => {
-                let before = self.whole.take();
-                self.whole = Some(central::whole(before, self.loaded, period, seed, progress)?);
+                self.whole = self.central.get(&period.period).cloned();
                 Ok(())
             }
         }
@@ -138,7 +138,7 @@ impl Learner<'_> {
     /// How well a period is foretold.
     pub(super) fn test(&self, period: &Period) -> Result<Summary> {
         match &self.whole {
-            Some(whole) => period.test_anew(&whole.student(self.loaded)?),
+            Some(whole) => period.test_anew(&whole.student()?),
             None => period.test(&self.student),
         }
     }
@@ -167,24 +167,22 @@ impl Learner<'_> {
             .map(|batch| reports.release(batch, z, &mut rng))
             .collect::<Result<Vec<_>>>()?;
         self.rounds[0] += released.len() * reports.parts.len();
-        let moved = apply(&mut self.student, period, &reports, &mean_of(&released))?;
+        let moved = apply(&mut self.student, period, &mean_of(&released), progress)?;
         self.rounds[1] += usize::from(!moved);
         Ok(())
     }
 }
 
-/// Takes the server rate that one half of the deciding sessions likes best, if the canary finds it good on
+/// Takes the pass over old sessions that one half of the deciding sessions likes best, if the canary finds it good on
 /// the other half; whether it did.
 pub(super) fn apply(
     student: &mut Student,
     period: &Period,
-    reports: &Reports,
     released: &[Released],
+    progress: &dyn Progress,
 ) -> Result<bool> {
-    let direction = direction(released, &reports.curvature, student.shape())?;
     let start = student.table().trend().map(<[f32]>::to_vec);
-    let candidates =
-        RATES.map(|rate| stepped(start.as_deref(), &direction, rate, student.table().centroids()));
+    let candidates = optimiser::trends(student, released, period.old(), 1, progress)?;
     best_of(student, period, start, candidates)
 }
 

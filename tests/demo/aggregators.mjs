@@ -1,0 +1,90 @@
+/** A leader and a helper as two operators would run them: two processes, two databases, two sets of secrets. */
+
+import { spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+/** A port that nobody uses now. */
+export async function freePort() {
+  const probe = createServer();
+  await new Promise((done) => probe.listen(0, "127.0.0.1", done));
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
+const secret = () => randomBytes(32).toString("hex");
+
+/** Ends a process by its own id, and waits for it. */
+export const stop = (child) =>
+  new Promise((done) => {
+    if (child.exitCode !== null || child.signalCode !== null) return done();
+    child.once("exit", () => done());
+    child.kill("SIGTERM");
+  });
+
+async function ready(url, child, name, log) {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    if (child.exitCode !== null) throw new Error(`the ${name} ended at once; see ${log}`);
+    const answer = await fetch(`${url}readyz`).catch(() => undefined);
+    if (answer?.ok) return;
+    await new Promise((done) => setTimeout(done, 100));
+  }
+  throw new Error(`the ${name} does not answer at ${url}; see ${log}`);
+}
+
+/**
+ * Starts both.
+ *
+ * @param {object} options
+ * @param {string} options.program `onshelf-server`
+ * @param {string} options.folder for configurations, databases (unless `databases` names others) and logs
+ * @param {string} options.taskKey who may sign tasks, hex
+ * @param {{ leader: string, helper: string }} [options.databases]
+ * @returns addresses, the tokens that `onshelf collect` takes from its environment, and `close`
+ */
+export async function startPair({ program, folder, taskKey, databases = {} }) {
+  mkdirSync(folder, { recursive: true });
+  const [verify, toHelper, collector] = [secret(), secret(), secret()];
+  const operators = { leader: secret(), helper: secret() };
+  const sections = {
+    leader: `collector_tokens = ["${collector}"]\nhelper = { token = "${toHelper}" }\ntimes = { linger = 1 }\n`,
+    helper: `leader_tokens = ["${toHelper}"]\n`,
+  };
+  const [running, urls] = [[], {}];
+  const close = async () => {
+    for (const child of running) await stop(child);
+  };
+  try {
+    for (const name of ["leader", "helper"]) {
+      const port = await freePort();
+      const path = join(folder, `${name}.toml`);
+      const database = databases[name] ?? `sqlite:${join(folder, name)}.db`;
+      writeFileSync(
+        path,
+        `listen = "127.0.0.1:${port}"\n[${name}]\ndatabase = "${database}"\ntask_keys = ["${taskKey}"]\n` +
+          `verify_secret = "${verify}"\noperator_tokens = ["${operators[name]}"]\n${sections[name]}`,
+        { mode: 0o600 },
+      );
+      const log = join(folder, `${name}.log`);
+      const child = spawn(program, ["--config", path, "serve"], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      child.stderr.pipe(createWriteStream(log));
+      running.push(child);
+      urls[name] = `http://127.0.0.1:${port}/`;
+      await ready(urls[name], child, name, log);
+    }
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  const env = {
+    ONSHELF_LEADER_TOKEN: operators.leader,
+    ONSHELF_HELPER_TOKEN: operators.helper,
+    ONSHELF_COLLECTOR_TOKEN: collector,
+  };
+  return { urls, env, running, close };
+}

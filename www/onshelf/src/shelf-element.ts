@@ -57,6 +57,7 @@ interface Drawn {
 export class OnshelfShelf extends Base {
   /** Attributes that change what is on the shelf, or how it is drawn. */
   static readonly observedAttributes = [
+    "slot",
     "kind",
     "count",
     "item-id",

@@ -44,7 +44,7 @@ fn every_arm_learns_what_it_may_and_the_same_seed_gives_the_same_table() {
     let [few, many] = [10, 100_000];
     let private = |shoppers| Arm::Private { shoppers, epsilon: 8.0 };
     let exact = Arm::Sum { shoppers: many };
-    assert_eq!(arms, [Arm::Frozen, private(few), private(many), exact, Arm::CentralTrend]);
+    assert_eq!(arms, [Arm::Frozen, Arm::Replay, private(few), private(many), exact, Arm::CentralTrend]);
     let frozen = &done.lines[0];
     assert!(frozen.mean.tests > 0 && frozen.mean.recall_20 > 0.0);
     let rounds: usize = done.devices.iter().map(|(_, devices)| devices / few * done.participations).sum();

@@ -111,6 +111,17 @@ impl Reports {
         Ok(out)
     }
 
+    /// What is left of a sum whose noise is boundless.
+    pub(super) fn silence(&self) -> Vec<Released> {
+        let of = |(part, encoding): (&Part, &Encoding)| Released {
+            part: *part,
+            mean: vec![0.0; encoding.length().min(encoding.dimension())],
+            noise: f64::INFINITY,
+            clip: encoding.clip(),
+        };
+        self.parts.iter().zip(&self.encodings).map(of).collect()
+    }
+
     /// Clip norm and encoding of a part, for those who forge reports to it.
     pub(super) fn encoding(&self, part: usize) -> &Encoding {
         &self.encodings[part]

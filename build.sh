@@ -30,7 +30,7 @@ help() {
 ./build.sh COMMAND
 
   setup     install what is missing: system packages, the wasm32 library, tools, npm packages
-  build     the three WebAssembly modules, the npm package, the demo shop and the console, into dist/
+  build     the three WebAssembly modules, the npm packages, the demo shop and the console, into dist/
   demo      build, train on a simulated shop (once), and serve the shop at a local address
             demo --sync: a round of private sums instead: two aggregators, 1,200 shoppers' reports (12 of them
             from Chromium), a collector, the next model version, the operator's console; --once ends it by itself
@@ -242,6 +242,8 @@ build_package() {
   "${esbuild[@]}" www/onshelf/src/server.ts --outfile="$DIST/onshelf/server.js"
   "${esbuild[@]}" www/onshelf/src/worker.ts --outfile="$DIST/onshelf/onshelf-worker.js"
   "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"
+  "${esbuild[@]}" www/onshelf/src/shelf-element.ts --outfile="$DIST/onshelf/shelf.js"
+  "${esbuild[@]}" www/onshelf/src/react.ts --external:react --outfile="$DIST/onshelf/react.js"
   npx --no-install tsc -p www/onshelf/tsconfig.types.json
   cp www/onshelf/package.json www/onshelf/README.md docs/errors.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   node www/integrity.mjs "$DIST/onshelf"
@@ -253,6 +255,22 @@ build_package() {
   "${esbuild[@]}" www/console/src/main.ts --outfile="$DIST/console/console.js"
   "${esbuild[@]}" www/console/src/styles.css --outfile="$DIST/console/styles.css"
   cp www/console/index.html "$DIST/console/"
+  build_testing
+}
+
+# For shops' own tests; takes `onshelf` from beside it.
+build_testing() {
+  local esbuild=(npx --no-install esbuild --bundle --format=esm --target=es2022 --log-level=warning) name types
+  for name in index playwright; do
+    "${esbuild[@]}" --platform=node --external:onshelf "www/testing/src/$name.ts" --outfile="$DIST/testing/$name.js"
+  done
+  "${esbuild[@]}" --minify www/testing/src/engine.ts --outfile="$DIST/testing/engine.js"
+  # Types of the package itself come along, since the sources lead to them; they are not part of this one.
+  types=$(mktemp -d)
+  npx --no-install tsc -p www/testing --noEmit false --declaration --emitDeclarationOnly --outDir "$types"
+  cp "$types"/testing/src/*.d.ts "$DIST/testing/"
+  rm -rf "$types"
+  cp www/testing/package.json www/testing/README.md LICENSE-MIT LICENSE-APACHE "$DIST/testing/"
 }
 
 build() {
@@ -330,6 +348,7 @@ check() {
   npx --no-install tsc --noEmit -p www/onshelf
   npx --no-install tsc --noEmit -p www/shop
   npx --no-install tsc --noEmit -p www/console
+  npx --no-install tsc --noEmit -p www/testing
   audit
 }
 

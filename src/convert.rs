@@ -1,6 +1,6 @@
 //! Every conversion between Rust and JavaScript values.
 
-use onshelf_model::shopper::{Filter, Kind, Request};
+use onshelf_model::shopper::{Boost, Filter, Kind, Request};
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
 
@@ -42,6 +42,17 @@ struct JsFilter {
 }
 
 #[derive(Deserialize)]
+struct JsBoost {
+    #[serde(default)]
+    item_ids: Vec<String>,
+    #[serde(default)]
+    brand: Vec<String>,
+    #[serde(default)]
+    category: Vec<String>,
+    by: f32,
+}
+
+#[derive(Deserialize)]
 struct JsRequest {
     slot: String,
     #[serde(default)]
@@ -56,6 +67,10 @@ struct JsRequest {
     candidates: Option<Vec<String>>,
     #[serde(default)]
     max_per_category: Option<f64>,
+    #[serde(default)]
+    boosts: Vec<JsBoost>,
+    #[serde(default)]
+    diversity: f32,
 }
 
 /// Items of a shelf where the page does not say how many.
@@ -68,10 +83,12 @@ pub(crate) fn request(value: JsValue) -> Result<(String, String, Request), Failu
     let kind = match name.as_str() {
         "for_you" => Kind::ForYou,
         "similar" => Kind::Similar,
+        "bought_together" => Kind::BoughtTogether,
         "popular" => Kind::Popular,
         "continue" => Kind::Continue,
         other => {
-            let text = format!("kind {other:?} is not one of for_you, similar, popular, continue");
+            let text =
+                format!("kind {other:?} is not one of for_you, similar, bought_together, popular, continue");
             return Err(Failure::new(Code::InvalidRequest, text));
         }
     };
@@ -90,8 +107,14 @@ pub(crate) fn request(value: JsValue) -> Result<(String, String, Request), Failu
         },
         candidates: read.candidates,
         max_per_category: read.max_per_category.map_or(Ok(0), |n| whole(n, "max_per_category"))?,
+        boosts: read.boosts.into_iter().map(boost).collect(),
+        diversity: read.diversity,
     };
     Ok((read.slot, name, request))
+}
+
+fn boost(read: JsBoost) -> Boost {
+    Boost { item_ids: read.item_ids, brand: read.brand, category: read.category, by: read.by }
 }
 
 fn whole(number: f64, name: &str) -> Result<usize, Failure> {
@@ -223,6 +246,13 @@ pub(crate) struct JsTask<'a> {
     pub(crate) expires_s: f64,
     pub(crate) leader: &'a str,
     pub(crate) helper: &'a str,
+}
+
+/// What became of a wish to forget an item.
+#[derive(Serialize)]
+pub(crate) struct JsForgotten {
+    pub(crate) removed: usize,
+    pub(crate) left: usize,
 }
 
 /// Bytes that were stored.

@@ -4,13 +4,14 @@ use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::EventKind;
 use onshelf_core::version::{MANIFEST_LIMIT, Manifest, Role};
 use onshelf_core::weights::Weights;
-use onshelf_model::shopper::{Shopper, Tracked};
+use onshelf_model::personal::Tuned;
+use onshelf_model::shopper::{Forgotten, Shopper, Tracked};
 use onshelf_model::student::Compute;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{
-    JsAdapter, JsClick, JsEvent, JsExplanation, JsGuard, JsInspection, JsItem, JsLearned, JsModel, JsSaved,
-    JsShare, JsShelf, JsTracked, JsTuned, from_js, request, to_js,
+    JsAdapter, JsClick, JsEvent, JsExplanation, JsForgotten, JsGuard, JsInspection, JsItem, JsLearned,
+    JsModel, JsSaved, JsShare, JsShelf, JsTracked, JsTuned, from_js, request, to_js,
 };
 use crate::error::{Code, Failure};
 use crate::{device, fetch, storage};
@@ -129,7 +130,9 @@ impl Engine {
         let shopper = self.shopper()?;
         let event: JsEvent = from_js(event, "event")?;
         let kind =
-            EventKind::parse(&event.event).map_err(|e| Failure::new(Code::InvalidRequest, e.to_string()))?;
+            EventKind::of_ga4(&event.event).map_err(|e| Failure::new(Code::InvalidRequest, e.to_string()))?;
+        // A search names no item either, so both are left out under the same reason.
+        let kind = kind.unwrap_or(EventKind::Search);
         let dwell = event.dwell_ms.filter(|d| d.is_finite() && *d >= 0.0).map(|d| d as u32);
         let item_id = match (&event.item_id, kind.names_item()) {
             (Some(id), _) => id.as_str(),
@@ -169,23 +172,25 @@ impl Engine {
     #[wasm_bindgen(js_name = fineTune)]
     pub async fn fine_tune(&mut self, steps: u32) -> Answer {
         let tuned = self.shopper()?.fine_tune(steps as usize).await.map_err(Failure::from)?;
-        let told = match tuned {
-            Some(t) => JsTuned {
-                steps: t.steps,
-                loss_before: t.loss_before,
-                loss_after: t.loss_after,
-                kept: t.kept,
-                reason: (!t.kept).then_some("the steps made the ranking worse and were undone"),
-            },
-            None => JsTuned {
-                steps: 0,
-                loss_before: 0.0,
-                loss_after: 0.0,
-                kept: false,
-                reason: Some("the session has fewer than two clicks"),
-            },
-        };
-        Ok(to_js(&told)?)
+        Ok(to_js(&told(tuned))?)
+    }
+
+    /// Removes every click on an item, and all that was learned; `relearn` brings back what the other clicks teach.
+    ///
+    /// # Errors
+    /// `NOT_LOADED`.
+    pub fn forget(&mut self, item_id: String) -> Answer {
+        let Forgotten { removed, left } = self.shopper()?.forget(&item_id);
+        Ok(to_js(&JsForgotten { removed, left })?)
+    }
+
+    /// Learns from the first `clicks` of the session, as if the others had not happened yet.
+    ///
+    /// # Errors
+    /// As `fineTune`.
+    pub async fn relearn(&mut self, clicks: u32, steps: u32) -> Answer {
+        let tuned = self.shopper()?.relearn(clicks as usize, steps as usize).await.map_err(Failure::from)?;
+        Ok(to_js(&told(tuned))?)
     }
 
     /// Which past clicks an item's score rests on.
@@ -326,6 +331,25 @@ impl Engine {
             storage::erase().await?;
         }
         Ok(())
+    }
+}
+
+fn told(tuned: Option<Tuned>) -> JsTuned {
+    match tuned {
+        Some(t) => JsTuned {
+            steps: t.steps,
+            loss_before: t.loss_before,
+            loss_after: t.loss_after,
+            kept: t.kept,
+            reason: (!t.kept).then_some("the steps made the ranking worse and were undone"),
+        },
+        None => JsTuned {
+            steps: 0,
+            loss_before: 0.0,
+            loss_after: 0.0,
+            kept: false,
+            reason: Some("the session has fewer than two clicks"),
+        },
     }
 }
 

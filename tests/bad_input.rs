@@ -2,6 +2,8 @@
 
 #[path = "bad_input/events.rs"]
 mod events;
+#[path = "bad_input/orders.rs"]
+mod orders;
 #[path = "bad_input/parts.rs"]
 mod parts;
 #[path = "support/random.rs"]

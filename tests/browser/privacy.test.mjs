@@ -38,9 +38,9 @@ const show = (page, { lang = "en", consent = "device", clicks = 2 } = {}) =>
 const text = (page) =>
   page.raw.evaluate(() => {
     const { shadowRoot } = document.querySelector("onshelf-privacy");
-    const visible = [...shadowRoot.querySelectorAll("h2,h3,p,li,legend,small,button")].filter((e) =>
-      e.checkVisibility(),
-    );
+    const visible = [
+      ...shadowRoot.querySelectorAll("h2,h3,p,li,legend,small,button,summary"),
+    ].filter((e) => e.checkVisibility());
     return visible.map((e) => e.textContent).join("\n");
   });
 
@@ -94,6 +94,8 @@ suite.test("by keyboard alone: choose, pause, erase after a second thought", asy
     /at most 12 more/.test(document.querySelector("onshelf-privacy").shadowRoot.textContent),
   );
   await keyboard.press("Tab");
+  assert.equal(await focused(), "Clicks of this visit: 2");
+  await keyboard.press("Tab");
   assert.equal(await focused(), "Pause learning");
   await keyboard.press("Enter");
   await until(page, async () => (await globalThis.shelf.inspect()).paused);
@@ -118,6 +120,63 @@ suite.test("by keyboard alone: choose, pause, erase after a second thought", asy
   await until(page, () =>
     /Everything was erased/.test(document.querySelector("onshelf-privacy").shadowRoot.textContent),
   );
+  await page.run(() => globalThis.shelf.dispose());
+});
+
+suite.test("by keyboard alone: forget an item, and another", async ({ page }) => {
+  const { raw } = page;
+  await show(page, { clicks: 3 });
+  await raw.waitForSelector("onshelf-privacy li");
+  await raw.evaluate(() => {
+    const element = document.querySelector("onshelf-privacy");
+    element.itemName = (id) => (id === "item-2" ? "Blue mug" : null);
+    element.shadowRoot.querySelector("summary").focus();
+  });
+  await raw.waitForSelector("onshelf-privacy [aria-label='Forget Blue mug']", {
+    state: "attached",
+  });
+  const labels = () =>
+    raw.evaluate(() => {
+      const { shadowRoot } = document.querySelector("onshelf-privacy");
+      return [...shadowRoot.querySelectorAll("details button")].map((b) => b.ariaLabel);
+    });
+  const focused = () =>
+    raw.evaluate(() => {
+      const { activeElement } = document.querySelector("onshelf-privacy").shadowRoot;
+      return activeElement?.ariaLabel ?? activeElement?.textContent;
+    });
+  const said = (what) =>
+    until(
+      page,
+      (what) =>
+        document.querySelector("onshelf-privacy").shadowRoot.querySelector("[role=status]")
+          .textContent === what,
+      what,
+    );
+  await raw.keyboard.press("Enter");
+  await raw.keyboard.press("Tab");
+  assert.equal(await focused(), "Forget item-3");
+  await raw.keyboard.press("Tab");
+  await raw.keyboard.press("Enter");
+  await said("Blue mug was forgotten.");
+  assert.deepEqual(await labels(), ["Forget item-3", "Forget item-1"]);
+  await until(page, () => {
+    const { activeElement } = document.querySelector("onshelf-privacy").shadowRoot;
+    return activeElement?.ariaLabel === "Forget item-1";
+  });
+  const state = await page.run(async () => (await globalThis.shelf.exportPersonal()).text());
+  assert.ok(!state.includes("item-2") && state.includes("item-1"), state);
+  for (const id of ["item-1", "item-3"]) {
+    await raw.keyboard.press("Enter");
+    await said(`${id} was forgotten.`);
+    await raw.waitForTimeout(50);
+  }
+  assert.equal(
+    await focused(),
+    "Save a copy",
+    "the list is gone, and where it was the focus is not",
+  );
+  assert.deepEqual(await page.run(async () => (await globalThis.shelf.inspect()).session), []);
   await page.run(() => globalThis.shelf.dispose());
 });
 

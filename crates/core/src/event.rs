@@ -74,6 +74,25 @@ impl EventKind {
             .ok_or_else(|| EventError::UnknownName(name.to_owned()))
     }
 
+    /// What a GA4 e-commerce event says that a shopper did; `None` where it says nothing about an item that another
+    /// event does not say: lists that were shown, promotions, the way through the checkout, refunds.
+    ///
+    /// The six names of [`Self::as_str`] are themselves. `add_to_wishlist` counts as `select_item` (chosen, not
+    /// taken), `view_search_results` as `search`.
+    ///
+    /// # Errors
+    ///
+    /// [`EventError::UnknownName`] for any other text.
+    pub fn of_ga4(name: &str) -> Result<Option<Self>, EventError> {
+        match name {
+            "add_to_wishlist" => Ok(Some(Self::SelectItem)),
+            "view_search_results" => Ok(Some(Self::Search)),
+            "view_item_list" | "view_promotion" | "select_promotion" | "view_cart" | "begin_checkout"
+            | "add_shipping_info" | "add_payment_info" | "refund" => Ok(None),
+            other => Self::parse(other).map(Some),
+        }
+    }
+
     /// The number of this kind in files: 0 to 5.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -164,6 +183,16 @@ mod tests {
     fn an_unknown_name_is_told() {
         let error = EventKind::parse("View_Item").unwrap_err();
         assert!(error.to_string().contains("View_Item"), "{error}");
+    }
+
+    #[test]
+    fn ga4_names_are_acts_or_known_to_be_none() {
+        for kind in EventKind::ALL {
+            assert_eq!(EventKind::of_ga4(kind.as_str()), Ok(Some(kind)));
+        }
+        assert_eq!(EventKind::of_ga4("add_to_wishlist"), Ok(Some(EventKind::SelectItem)));
+        assert_eq!(EventKind::of_ga4("view_item_list"), Ok(None));
+        assert_eq!(EventKind::of_ga4("generate_lead"), Err(EventError::UnknownName("generate_lead".into())));
     }
 
     #[test]

@@ -8,9 +8,12 @@
 //! A **trend** moves the centroids that score, not those that sessions are read with: what many
 //! shoppers taught ([`crate::part`]). It is added where the look-up table is made and costs an item nothing.
 
+mod diverse;
 mod trend;
 
 use thiserror::Error;
+
+pub use diverse::diversify;
 
 /// Centroids per subspace: codes are bytes.
 pub const CENTROIDS: usize = 256;

@@ -6,14 +6,16 @@
 mod contribute;
 mod explain;
 mod foretell;
+mod forget;
 mod head;
 mod request;
+mod shelf;
 mod state;
 
 use onshelf_core::catalogue::Catalogue;
 use onshelf_core::event::{Click, EventKind};
 use onshelf_core::quality::{Gate, Reason, Rules};
-use onshelf_core::rank::{cap_per_group, top_k};
+use onshelf_core::rank::top_k;
 use onshelf_core::version::{FineTuneConfig, Manifest, Strategy};
 use onshelf_core::weights::Weights;
 
@@ -25,9 +27,11 @@ use crate::student::{Compute, Encoded, SessionInput, Student};
 
 pub use explain::{Explanation, Share};
 pub use foretell::Foretold;
-use head::Change;
+pub use forget::Forgotten;
 pub use head::REACH;
-pub use request::{COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError};
+pub use request::{
+    BOOST_LIMIT, BOOSTS_LIMIT, Boost, COUNT_LIMIT, Filter, Kind, Listed, Request, RequestError,
+};
 pub use state::Restored;
 
 /// Clicks of a session that are kept; older ones are forgotten.
@@ -325,83 +329,10 @@ impl Shopper {
         Ok(top_k(&self.scores, count, |item| allow(&self.catalogue, item)))
     }
 
-    /// Ranks a shelf.
-    ///
-    /// # Errors
-    /// [`RequestError`] where the request cannot be met, with the remedy.
-    pub async fn recommend(&mut self, request: &Request) -> Result<Vec<Listed>, RequestError> {
-        let filter = request.check(&self.catalogue)?;
-        if request.kind == Kind::Continue {
-            return Ok(self.recent(request, &filter));
-        }
-        let (query, change) = self.query_of(request);
-        let prefix = if request.kind == Kind::ForYou { self.recent_items() } else { Vec::new() };
-        let own = if request.kind == Kind::Similar { filter.item } else { None };
-        let wanted = if request.max_per_category == 0 { request.count } else { request.count * 8 };
-        let allow = |catalogue: &Catalogue, item| Some(item) != own && filter.allows(catalogue, item);
-        let mut ranked = self.best(&query, &prefix, wanted.max(REACH), allow).await?;
-        if let Some(change) = change {
-            self.reorder(&mut ranked, &change, self.personal.guard.say());
-        }
-        ranked.truncate(wanted);
-        let catalogue = &self.catalogue;
-        let kept =
-            cap_per_group(&ranked, request.count, request.max_per_category, |i| catalogue.category_code(i));
-        Ok(self.listed(&kept))
-    }
-
     /// The leanings by the say that the personal model has.
     fn leanings(&self) -> Vec<f32> {
         let say = self.personal.guard.say();
         self.personal.affinity.iter().map(|x| say * x).collect()
-    }
-
-    /// The query by which the shipped student finds items, and what the personal model changes in their order.
-    fn query_of(&mut self, request: &Request) -> (Vec<f32>, Option<Change>) {
-        let dim = self.manifest.student.dim;
-        let query = match request.kind {
-            Kind::Popular => vec![0.0; dim],
-            Kind::Similar => {
-                let mut vector = Vec::with_capacity(dim);
-                let item = request.item_id.as_deref().and_then(|id| self.catalogue.index_of(id)).unwrap_or(0);
-                self.student.table().push_vector(item, &mut vector);
-                let norm = (vector.iter().map(|x| x * x).sum::<f32>() + 1e-6).sqrt();
-                vector.iter_mut().for_each(|x| *x /= norm);
-                vector
-            }
-            Kind::ForYou | Kind::Continue => {
-                let session = self.newest();
-                let change = self.is_personal().then(|| self.change(&session));
-                return (self.shipped_query(&session), change);
-            }
-        };
-        (query, None)
-    }
-
-    /// The items of the session, newest first, each once.
-    fn recent(&self, request: &Request, filter: &request::Checked) -> Vec<Listed> {
-        let mut seen = Vec::new();
-        for click in self.clicks.iter().rev() {
-            if seen.len() < request.count
-                && !seen.contains(&click.item)
-                && filter.allows(&self.catalogue, click.item)
-            {
-                seen.push(click.item);
-            }
-        }
-        let ranked: Vec<(u32, f32)> =
-            seen.iter().enumerate().map(|(rank, &i)| (i, 1.0 / (rank + 1) as f32)).collect();
-        self.listed(&ranked)
-    }
-
-    fn listed(&self, ranked: &[(u32, f32)]) -> Vec<Listed> {
-        ranked
-            .iter()
-            .map(|&(item, score)| Listed {
-                item_id: self.catalogue.id(item).unwrap_or_default().to_owned(),
-                score,
-            })
-            .collect()
     }
 
     /// Learns from the session: `steps` optimiser steps, of which the newest click counts most.

@@ -26,6 +26,7 @@
  */
 
 const ITEMS = 1000;
+const NOTICES = new Set(["view_item_list", "view_cart", "begin_checkout", "refund"]);
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -139,7 +140,7 @@ export function fakeEngine(kind) {
         if (this.#hit("hang_item", item_id)) for (;;);
         const { session } = this.#state;
         const session_length = session.length;
-        if (item_id === undefined) {
+        if (item_id === undefined || NOTICES.has(event.event)) {
           return { accepted: false, reason: "not_an_item_event", session_length };
         }
         if (this.#index(item_id) === null) {
@@ -191,6 +192,21 @@ export function fakeEngine(kind) {
         this.#state.weights.fake = this.#state.steps / 10;
         return { steps, loss_before, loss_after: 4 / (1 + this.#state.steps), kept: true };
       });
+    }
+
+    forget(item_id) {
+      return this.#aloneNow(() => {
+        const { session } = this.#state;
+        const kept = session.filter((event) => event.item_id !== item_id);
+        const removed = session.length - kept.length;
+        if (removed > 0) this.#state = { session: kept, steps: 0, weights: {} };
+        return { removed, left: kept.length };
+      });
+    }
+
+    async relearn(clicks, steps) {
+      if (clicks < 2 || clicks > this.#state.session.length) throw coded("INVALID_REQUEST");
+      return this.fineTune(steps);
     }
 
     async explain(item_id) {

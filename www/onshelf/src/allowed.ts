@@ -34,6 +34,11 @@ export class Allowed {
     if (this.#early.length > EARLY) this.#early.shift();
   }
 
+  /** One item is not to be part of the session after all. */
+  forget(item_id: string): void {
+    this.#early = this.#early.filter(([event]) => event.item_id !== item_id);
+  }
+
   /** The events from before the agreement, once. */
   takeEarly(): TimedEvent[] {
     return this.#early.splice(0);

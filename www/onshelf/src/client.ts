@@ -4,6 +4,7 @@ import { Agreement, isConsent, said, toSources, type Agreed, type Consent } from
 import { usualSources } from "./consent-sources.js";
 import type { Narrator, Say } from "./debug.js";
 import { takeEarly } from "./early.js";
+import { observeDataLayer, type DataLayerOptions, type StopObserving } from "./data-layer.js";
 import { OnshelfError } from "./errors.js";
 import { rememberPaused, rememberVerdict } from "./memory.js";
 import { demand, demandPage, isDevice, toConfig, toEvent, toLimits, toRequest } from "./options.js";
@@ -16,6 +17,7 @@ import type {
   Explanation,
   FineTuneOptions,
   FineTuneReport,
+  ForgetReport,
   Inspection,
   LoadOptions,
   RecommendRequest,
@@ -44,6 +46,8 @@ export class Onshelf {
   readonly #agreement: Agreement;
   readonly #listeners = new Set<(what: Change) => void>();
   readonly #onProgress: LoadOptions["onProgress"];
+  readonly #layers = new Map<object, StopObserving>();
+  readonly #seenEntries = new WeakSet<object>();
   readonly #flush = () => this.#supervisor.flush();
   readonly #flushHidden = () => {
     if (document.visibilityState === "hidden") this.#supervisor.flush();
@@ -116,7 +120,32 @@ export class Onshelf {
   async track(event: ShelfEvent): Promise<TrackResult> {
     // Global Privacy Control may have been switched on since, and says so to nobody.
     this.#agreement.look();
-    return this.#supervisor.call("track", [toEvent(event), Date.now()]);
+    const result = await this.#supervisor.call("track", [toEvent(event), Date.now()]);
+    if (result.accepted) this.#tell("tracked");
+    return result;
+  }
+
+  /**
+   * Takes in the GA4 e-commerce events of a `dataLayer`, those that are there already and those that come: pushed as
+   * `{ event, ecommerce: { items } }` or by `gtag("event", …)`. Each item becomes an event of its own, in order. Other
+   * entries are counted and left alone; nothing ever throws into the page. An entry counts once, however often this is
+   * called.
+   *
+   * @param layer `window.dataLayer` if left out, which is made if there is none
+   * @returns stops it; its `counts` tell what became of the entries
+   * @throws OnshelfError `INVALID_REQUEST` if the layer is no list
+   */
+  observeDataLayer(layer?: unknown[], options?: DataLayerOptions): StopObserving {
+    const from = layer ?? ((globalThis as { dataLayer?: unknown }).dataLayer ??= []);
+    demand(typeof (from as unknown[] | null)?.push === "function", "a dataLayer must be a list");
+    const known = this.#layers.get(from as object);
+    if (known !== undefined) return known;
+    const host = { track: (event: ShelfEvent) => this.track(event), seen: this.#seenEntries };
+    const observed = observeDataLayer(host, from as unknown[], options);
+    const stop = () => (observed(), void this.#layers.delete(from as object));
+    const stopped = Object.assign(stop, { counts: observed.counts });
+    this.#layers.set(from as object, stopped);
+    return stopped;
   }
 
   /**
@@ -220,6 +249,20 @@ export class Onshelf {
   }
 
   /**
+   * Forgets one item: removes every click on it that is kept, drops all that was learned, and learns again from the
+   * clicks of this session that are left, one after the other. What was learned from earlier visits whose clicks are no
+   * longer kept is lost with it, because nobody can tell any more whether the item was among them. Other tabs follow,
+   * and a sealed report that was not sent yet is withdrawn. Where no click names the item nothing changes.
+   *
+   * @throws OnshelfError `INVALID_REQUEST`; `STORAGE_UNAVAILABLE` where memory forgot it, but storage refused
+   */
+  async forget(item_id: string): Promise<ForgetReport> {
+    demand(typeof item_id === "string", "item_id must be a string");
+    this.#agreement.look();
+    return this.#supervisor.call("forget", [item_id]);
+  }
+
+  /**
    * Moves to another device; the present one serves until the other has shown that it ranks the
    * same. Resolves with the device that serves.
    *
@@ -261,6 +304,7 @@ export class Onshelf {
     document.removeEventListener("visibilitychange", this.#flushHidden);
     this.#stopWatching?.();
     this.#giveBack?.();
+    for (const stop of [...this.#layers.values()]) stop();
     this.#agreement.close();
     this.#listeners.clear();
     await this.#supervisor.dispose();

@@ -68,6 +68,10 @@ export interface Engine {
   track(event: ShelfEvent, now_ms: number): TrackResult;
   recommend(request: EngineRequest, now_ms: number): Promise<EngineShelf>;
   fineTune(steps: number): Promise<EngineReport>;
+  /** Removes the clicks on an item and all that was learned. */
+  forget(item_id: string): { removed: number; left: number };
+  /** Learns from the first `clicks` of the session as if the others had not happened yet. */
+  relearn(clicks: number, steps: number): Promise<EngineReport>;
   explain(item_id: string): Promise<Explanation>;
   inspect(): EngineInspection | Promise<EngineInspection>;
   exportState(): Uint8Array;

@@ -10,6 +10,8 @@ import { Devices, type DevicesHost } from "./devices.js";
 import { loadModel, openEngine, type Engine, type ModelFacts } from "./engine.js";
 import { erase } from "./erase.js";
 import { fail, isFatal, toWire } from "./errors.js";
+import { forget } from "./forget.js";
+import { inspect, type Took } from "./inspect.js";
 import { fineTune } from "./learn.js";
 import { Journal } from "./journal.js";
 import type { Loaded } from "./loaded.js";
@@ -60,8 +62,7 @@ export class Host {
     verdict: (verdict) => this.#post({ note: "verdict", verdict }),
     failed: (error) => this.#failed(error),
   });
-  #lastRank: number | null = null;
-  #lastLearn: number | null = null;
+  #took: Took = { last_rank_ms: null, last_learn_ms: null };
 
   /** @param close ends the worker */
   constructor(post: Post, close: () => void) {
@@ -163,6 +164,8 @@ export class Host {
         return devices.serve((engine) => engine.exportReadable());
       case "erase":
         return this.#erase();
+      case "forget":
+        return this.#forget(call.id, call.args[0]);
       case "setConsent":
         return this.#followConsent(call.args[0]);
       case "setDevice":
@@ -207,6 +210,10 @@ export class Host {
         await this.#snapshot();
         tabs.tell("erased");
         this.#change("erased");
+        return;
+      case "forget":
+        tabs.send(await this.#snapshot());
+        this.#change("forgotten");
         return;
       case "setConsent":
         this.#through = call.id;
@@ -300,8 +307,8 @@ export class Host {
     const { devices } = this.#need();
     const begin = performance.now();
     const shelf = await devices.serve((engine) => engine.recommend(...args));
-    this.#lastRank = performance.now() - begin;
-    return { ...shelf, device: devices.kind, took_ms: this.#lastRank };
+    const took_ms = (this.#took.last_rank_ms = performance.now() - begin);
+    return { ...shelf, device: devices.kind, took_ms };
   }
 
   #considerLearning(): void {
@@ -351,37 +358,31 @@ export class Host {
       }),
     );
     const took_ms = performance.now() - begin;
-    if (report.steps > 0) this.#lastLearn = took_ms;
+    if (report.steps > 0) this.#took.last_learn_ms = took_ms;
     return { ...report, took_ms, device: devices.kind };
   }
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
-    const { config, devices, saver, loop, sync } = this.#need();
-    // Steps a click and the model's hash are between engine and worker.
-    const {
-      steps_per_click: _,
-      model_digest: __,
-      ...facts
-    } = await devices.serve((engine) => engine.inspect());
-    return {
-      ...facts,
-      device: devices.kind,
-      adapter: devices.adapter,
-      learning: config.learning,
-      waits_for: config.learning === "idle" ? loop.waits : null,
-      paused: this.#paused,
-      last_rank_ms: this.#lastRank,
-      last_learn_ms: this.#lastLearn,
-      stored_bytes: saver.bytes,
-      storage: this.#allowed.may("device") ? saver.status : "none",
-      sync: await sync.inspect(),
-    };
+    const known = { paused: this.#paused, keeps: this.#allowed.may("device"), ...this.#took };
+    return inspect(this.#need(), known);
   }
 
   async #erase(): Promise<undefined> {
     this.#allowed.takeEarly();
     await erase(this.#need(), () => this.#snapshot());
     return undefined;
+  }
+
+  /** Told to the other tabs at once: what they send from now on is without the item. */
+  async #forget(id: number, item_id: string): Promise<Methods["forget"]["result"]> {
+    this.#need().tabs.forget(item_id);
+    this.#allowed.forget(item_id);
+    this.#through = id;
+    return forget(this.#need(), item_id, {
+      mayLearn: () => !this.#paused && this.#allowed.may("device"),
+      pause: () => this.#queue.pause(),
+      snapshot: () => this.#snapshot(),
+    });
   }
 
   /** @returns whether what was known was erased */
@@ -427,6 +428,7 @@ export class Host {
         this.#considerLearning();
       },
       erase: () => this.#erase(),
+      forgetEarly: (item_id) => this.#allowed.forget(item_id),
       snapshot: () => this.#snapshot(),
       change: (what) => this.#change(what),
       inTurn: (work) => this.#inTurn(work),

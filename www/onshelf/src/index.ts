@@ -10,9 +10,11 @@
 export { Onshelf } from "./client.js";
 export type { Consent, ConsentSource } from "./consent.js";
 export { consentMode, tcf, type ConsentModeOptions, type TcfOptions } from "./consent-sources.js";
+export type { DataLayerCounts, DataLayerOptions, StopObserving } from "./data-layer.js";
 export { OnshelfError, type ErrorCode } from "./errors.js";
 export { VERSION } from "./version.js";
 export type {
+  Boost,
   Change,
   DeviceKind,
   Explanation,
@@ -20,12 +22,15 @@ export type {
   Filter,
   FineTuneOptions,
   FineTuneReport,
+  ForgetReport,
   Inspection,
   LoadOptions,
+  Notice,
   Progress,
   RecommendRequest,
   Shelf,
   ShelfEvent,
+  ShelfKind,
   Strategy,
   ShelfItem,
   SyncInspection,

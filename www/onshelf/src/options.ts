@@ -107,7 +107,16 @@ export function isDevice(value: unknown): value is DeviceKind {
 export function toEvent(event: ShelfEvent): ShelfEvent {
   demand(typeof event === "object" && event !== null, "track needs an event");
   demand(typeof event.event === "string", "event must be a string");
-  return pick(event, ["event", "item_id", "search_term", "dwell_ms", "shelf_id"]);
+  return pick(event, [
+    "event",
+    "item_id",
+    "search_term",
+    "dwell_ms",
+    "shelf_id",
+    "item_list_id",
+    "quantity",
+    "price",
+  ]);
 }
 
 /**
@@ -132,7 +141,13 @@ export function toRequest(request: RecommendRequest): EngineRequest {
     "count",
     "candidates",
     "max_per_category",
+    "diversity",
   ]);
+  const { boosts } = request;
+  demand(boosts === undefined || Array.isArray(boosts), "boosts must be a list");
+  if (boosts !== undefined) {
+    copy.boosts = boosts.map((boost) => pick(boost, ["item_ids", "brand", "category", "by"]));
+  }
   if (request.filter !== undefined) {
     copy.filter = pick(request.filter, [
       "category",

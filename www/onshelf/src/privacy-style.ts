@@ -22,6 +22,8 @@ label small { grid-column: 2; font-size: 0.875em; }
 input { accent-color: var(--accent); inline-size: 1.1em; block-size: 1.1em; }
 ul { list-style: none; margin: 0; padding: 0; }
 li { display: grid; grid-template-columns: minmax(8em, 1fr) 2fr auto; gap: 0.75em; padding: 0.25em 0; align-items: center; }
+summary { cursor: pointer; padding: 0.35em 0; }
+details li { grid-template-columns: 1fr auto; overflow-wrap: anywhere; }
 .bar { block-size: 0.6em; border: 1px solid var(--line); border-radius: 1em; overflow: hidden; }
 .bar span { display: block; block-size: 100%; inline-size: calc(var(--share) * 100%); background: var(--accent); }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.5em; margin-block-start: 1em; }

@@ -20,6 +20,13 @@ export interface PrivacyTexts {
   nothing: string;
   /** `{n}` clicks of this visit. */
   clicks: string;
+  /** Above the items of this visit, each of which can be forgotten. */
+  forget_about: string;
+  forget: string;
+  /** For who hears the button: `{item}`. */
+  forget_item: string;
+  /** `{item}` was forgotten. */
+  forgotten: string;
   rounds: string;
   /** `{n}` rounds taken part in, `{left}` left within a year. */
   rounds_of: string;
@@ -52,6 +59,11 @@ const en: PrivacyTexts = {
   learned: "Your shelves lean to",
   nothing: "Nothing was learned yet.",
   clicks: "Clicks of this visit: {n}",
+  forget_about:
+    "Forget an item, and what was learned from it: the rest of this visit is learned from again, earlier visits are not.",
+  forget: "Forget",
+  forget_item: "Forget {item}",
+  forgotten: "{item} was forgotten.",
   rounds: "Helping to improve the shop",
   rounds_of: "Took part {n} times within a year, at most {left} more.",
   pause: "Pause learning",
@@ -83,6 +95,11 @@ const de: PrivacyTexts = {
   learned: "Ihre Empfehlungen neigen zu",
   nothing: "Noch wurde nichts gelernt.",
   clicks: "Klicks bei diesem Besuch: {n}",
+  forget_about:
+    "Einen Artikel vergessen, und was aus ihm gelernt wurde: Aus dem Rest dieses Besuchs wird neu gelernt, aus früheren nicht.",
+  forget: "Vergessen",
+  forget_item: "{item} vergessen",
+  forgotten: "{item} wurde vergessen.",
   rounds: "Den Laden verbessern helfen",
   rounds_of: "{n}-mal innerhalb eines Jahres mitgemacht, höchstens noch {left}-mal.",
   pause: "Lernen anhalten",
@@ -116,6 +133,11 @@ const fr: PrivacyTexts = {
   learned: "Vos recommandations penchent vers",
   nothing: "Rien n’a encore été appris.",
   clicks: "Clics de cette visite : {n}",
+  forget_about:
+    "Oublier un article et ce qui en a été appris : le reste de cette visite est réappris, les visites antérieures ne le sont pas.",
+  forget: "Oublier",
+  forget_item: "Oublier {item}",
+  forgotten: "{item} a été oublié.",
   rounds: "Aider à améliorer la boutique",
   rounds_of: "{n} participations en un an, encore {left} au plus.",
   pause: "Suspendre l’apprentissage",
@@ -147,6 +169,11 @@ const es: PrivacyTexts = {
   learned: "Sus recomendaciones se inclinan hacia",
   nothing: "Todavía no se ha aprendido nada.",
   clicks: "Clics de esta visita: {n}",
+  forget_about:
+    "Olvidar un artículo y lo aprendido de él: se vuelve a aprender del resto de esta visita, no de las anteriores.",
+  forget: "Olvidar",
+  forget_item: "Olvidar {item}",
+  forgotten: "Se ha olvidado {item}.",
   rounds: "Ayudar a mejorar la tienda",
   rounds_of: "Ha participado {n} veces en un año; como máximo {left} más.",
   pause: "Pausar el aprendizaje",
@@ -177,6 +204,11 @@ const zh: PrivacyTexts = {
   learned: "您的推荐偏向",
   nothing: "尚未学到任何内容。",
   clicks: "本次访问的点击数：{n}",
+  forget_about:
+    "忘记某件商品以及由它学到的内容：将从本次访问的其余点击重新学习，以前的访问则不会。",
+  forget: "忘记",
+  forget_item: "忘记{item}",
+  forgotten: "已忘记{item}。",
   rounds: "帮助改进本店",
   rounds_of: "一年内已参与 {n} 次，最多还可参与 {left} 次。",
   pause: "暂停学习",

@@ -8,7 +8,8 @@
  * ```
  *
  * Fires `onshelf-consent` (`detail.consent`) when the shopper chose: the page remembers it and passes it to the
- * next `load`. Parts for styling: `title`, `choices`, `learned`, `rounds`, `buttons`, `button`, `status`.
+ * next `load`. `element.itemName = (item_id) => …` gives items the names that shoppers know. Parts for styling: `title`,
+ * `choices`, `learned`, `items`, `rounds`, `buttons`, `button`, `status`.
  */
 
 import type { Consent } from "./consent.js";
@@ -45,6 +46,7 @@ export class OnshelfPrivacy extends Base {
   #stop: (() => void) | null = null;
   #parts: ReturnType<OnshelfPrivacy["build"]> | null = null;
   #drawn = 0;
+  #itemName: (item_id: string) => string | null | undefined = (item_id) => item_id;
 
   /** Whose knowledge is shown. */
   get shelf(): Onshelf | null {
@@ -66,6 +68,17 @@ export class OnshelfPrivacy extends Base {
   set texts(texts: PrivacyTexts | null) {
     this.#texts = texts;
     if (this.isConnected) this.connectedCallback();
+  }
+
+  /** What an item is called; its id where there is no name. */
+  get itemName(): (item_id: string) => string | null | undefined {
+    return this.#itemName;
+  }
+
+  set itemName(name: (item_id: string) => string | null | undefined) {
+    this.#itemName = name;
+    this.#parts?.items.replaceChildren();
+    if (this.isConnected) void this.#draw();
   }
 
   connectedCallback(): void {
@@ -125,7 +138,9 @@ export class OnshelfPrivacy extends Base {
     );
     const learned = make("ul", { role: "list" });
     const nothing = make("p", {}, t.nothing);
-    const clicks = make("p");
+    const clicks = make("summary");
+    const items = make("ul", { role: "list" });
+    const visit = make("details", { part: "items" }, clicks, make("p", {}, t.forget_about), items);
     const rounds = make("p");
     const pause = button(t.pause, () => this.#pause());
     const save = button(t.save, () => this.#save());
@@ -147,7 +162,7 @@ export class OnshelfPrivacy extends Base {
       { "aria-labelledby": "title" },
       make("h2", { id: "title", part: "title" }, t.title),
       fieldset,
-      make("div", { part: "learned" }, make("h3", {}, t.learned), learned, nothing, clicks),
+      make("div", { part: "learned" }, make("h3", {}, t.learned), learned, nothing, visit),
       roundsPart,
       make("div", { class: "buttons", part: "buttons" }, pause, save, erase),
       sure,
@@ -161,6 +176,8 @@ export class OnshelfPrivacy extends Base {
       learned,
       nothing,
       clicks,
+      items,
+      visit,
       rounds,
       roundsPart,
       pause,
@@ -222,6 +239,7 @@ export class OnshelfPrivacy extends Base {
     parts.learned.hidden = shown.length === 0;
     parts.nothing.hidden = shown.length > 0;
     parts.clicks.textContent = filled(t.clicks, { n: state.session.length });
+    this.#list(parts, state);
     const { participations, budget_left } = state.sync;
     parts.rounds.textContent = filled(t.rounds_of, { n: participations, left: budget_left });
     parts.roundsPart.hidden = participations === 0 && state.consent !== "device+sync";
@@ -229,18 +247,69 @@ export class OnshelfPrivacy extends Base {
     parts.pause.disabled = state.consent === "denied";
   }
 
-  /** Does something, and says what became of it. */
+  /** The items of this visit, the newest first, each with a button that forgets it. */
+  #list({ t, items, visit }: ReturnType<OnshelfPrivacy["build"]>, { session }: Inspection): void {
+    const ids = [...new Set(session.map(({ item_id }) => item_id).reverse())];
+    const known = new Map([...items.children].map((one) => [(one as HTMLElement).title, one]));
+    visit.hidden = ids.length === 0;
+    // Those that stay are not touched: whoever is on a button stays there.
+    for (const [id, element] of known) if (!ids.includes(id)) element.remove();
+    for (const [at, item_id] of ids.entries()) {
+      const element = known.get(item_id) ?? this.#entry(t, item_id);
+      if (items.children[at] !== element) items.insertBefore(element, items.children[at] ?? null);
+    }
+  }
+
+  #entry(t: PrivacyTexts, item_id: string): Element {
+    const name = this.#itemName(item_id) || item_id;
+    const label = filled(t.forget_item, { item: name });
+    const button = make(
+      "button",
+      { type: "button", part: "button", "aria-label": label },
+      t.forget,
+    );
+    button.addEventListener("click", () => void this.#forget(item_id, name));
+    return make("li", { title: item_id }, make("span", {}, name), button);
+  }
+
+  async #forget(item_id: string, name: string): Promise<void> {
+    const parts = this.#parts;
+    if (parts === null) return;
+    const { items, visit, save } = parts;
+    const all = [...items.children] as HTMLElement[];
+    const at = all.findIndex(({ title }) => title === item_id);
+    const done = await this.#act(
+      (shelf) => shelf.forget(item_id),
+      (t) => filled(t.forgotten, { item: name }),
+    );
+    if (!done) return;
+    // Its button goes, and the one beside it takes the focus; a drawing that is on its way finds the same.
+    const focused = this.shadowRoot?.activeElement ?? null;
+    if (focused === null || all[at]?.contains(focused)) {
+      const next = [...all.slice(at + 1), ...all.slice(0, at).reverse()].find(
+        (one) => one.isConnected,
+      );
+      (next?.querySelector("button") ?? save).focus();
+    }
+    all[at]?.remove();
+    visit.hidden = items.childElementCount === 0;
+  }
+
+  /** Does something, and says what became of it; gives whether it was done. */
   async #act(work: (shelf: Onshelf) => Promise<unknown>, done: (t: PrivacyTexts) => string) {
     const parts = this.#parts;
-    if (parts === null || this.#shelf === null) return;
+    if (parts === null || this.#shelf === null) return false;
+    let ok = false;
     try {
       await work(this.#shelf);
+      ok = true;
       parts.status.textContent = done(parts.t);
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
       parts.status.textContent = filled(parts.t.failed, { why });
     }
     await this.#draw();
+    return ok;
   }
 
   async #choose(consent: Consent): Promise<void> {

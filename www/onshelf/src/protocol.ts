@@ -16,6 +16,7 @@ import type {
   DeviceKind,
   Explanation,
   FineTuneReport,
+  ForgetReport,
   Inspection,
   LoadOptions,
   Progress,
@@ -82,6 +83,7 @@ export interface Methods {
   resume: { args: []; result: undefined };
   exportPersonal: { args: []; result: string };
   erase: { args: []; result: undefined };
+  forget: { args: [string]; result: ForgetReport };
   /** The result tells whether what was known was erased. */
   setConsent: { args: [Agreed]; result: boolean };
   setDevice: { args: [DeviceKind]; result: DeviceKind };

@@ -60,9 +60,14 @@ export class Saver {
     if (!permitted) this.cancel();
   }
 
+  /** Whether changes are written. */
+  get writes(): boolean {
+    return this.#status !== "none" && !this.#readOnly && this.#permitted;
+  }
+
   /** The state changed. */
   touch(): void {
-    if (this.#status === "none" || this.#readOnly || !this.#permitted) return;
+    if (!this.writes) return;
     this.#timer ??= setTimeout(() => void this.flush(), DEBOUNCE_MS);
   }
 

@@ -1,6 +1,7 @@
 /** What the shop's other tabs do to this worker. */
 
 import type { Consent } from "./consent.js";
+import { drop } from "./forget.js";
 import { replay, type TimedEvent } from "./journal.js";
 import type { Loaded } from "./loaded.js";
 import type { Decision, TabsHost } from "./tabs.js";
@@ -17,6 +18,8 @@ export interface Worker {
   /** Another tab's click is part of the state now. */
   tookIn(event: TimedEvent): void;
   erase(): Promise<unknown>;
+  /** Takes an item out of what came before an agreement. */
+  forgetEarly(item_id: string): void;
   snapshot(): Promise<unknown>;
   change(what: Change): void;
   /** The worker's own work, in turn. */
@@ -30,6 +33,14 @@ export function tabsHost(worker: Worker): TabsHost {
     model_version: () => need().facts.model_version,
     silent: () => !worker.may("device"),
     decided: (what) => decided(worker, what),
+    forgot: (item_id) =>
+      inTurn(async () => {
+        worker.forgetEarly(item_id);
+        // Nothing is learned again here: the other tab sends what it learned.
+        if ((await drop(need(), item_id)).removed > 0) need().saver.touch();
+        await snapshot();
+        change("forgotten");
+      }),
     clicked: (event, applied) =>
       inTurn(async () => {
         await need().devices.serve((engine) => engine.track(...event));

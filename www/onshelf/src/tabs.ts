@@ -26,6 +26,7 @@ interface State {
 
 type Message =
   | { decision: Decision }
+  | { forget: string }
   | { click: TimedEvent; by: string; number: number }
   | State
   | { hello: string };
@@ -38,6 +39,8 @@ export interface TabsHost {
   silent(): boolean;
   /** Another tab decided. */
   decided(what: Decision): void;
+  /** Another tab forgot an item; its state follows. */
+  forgot(item_id: string): void;
   /** Another tab was clicked in; `applied` is to be called in the job that takes the click in. */
   clicked(event: TimedEvent, applied: () => void): void;
   /** Take another tab's state over, and in the same job the clicks that it lacks. */
@@ -87,6 +90,12 @@ export class Tabs {
     this.#post({ click: event, by: this.#id, number });
   }
 
+  /** An item is forgotten: nothing from before brings it back, neither here nor in the others. */
+  forget(item_id: string): void {
+    this.#forgot(item_id);
+    this.#post({ forget: item_id });
+  }
+
   /** Sends a state that has everything in it that this tab knows of. */
   send(state: Uint8Array, to?: string): void {
     const model_version = this.#host.model_version();
@@ -100,7 +109,8 @@ export class Tabs {
   }
 
   #post(message: Message): void {
-    if (this.#host.silent() && !("decision" in message)) return;
+    const always = "decision" in message || "forget" in message;
+    if (this.#host.silent() && !always) return;
     this.#channel?.postMessage(message);
   }
 
@@ -116,6 +126,9 @@ export class Tabs {
     if ("decision" in message) {
       this.#mind(message.decision);
       this.#host.decided(message.decision);
+    } else if ("forget" in message) {
+      this.#forgot(message.forget);
+      this.#host.forgot(message.forget);
     } else if (this.#host.silent()) {
       return;
     } else if ("click" in message) {
@@ -139,6 +152,11 @@ export class Tabs {
     if (decision !== "erased" && decision !== "denied") return;
     this.#erasures++;
     this.#recent = [];
+  }
+
+  #forgot(item_id: string): void {
+    this.#erasures++;
+    this.#recent = this.#recent.filter(({ event: [event] }) => event.item_id !== item_id);
   }
 
   #consider({ state, model_version, seen, erasures, from, to }: State): void {

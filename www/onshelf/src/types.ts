@@ -104,9 +104,21 @@ export type Strategy = "shipped" | "gradient" | "proximal" | "ewc" | "replay" | 
 
 /** One thing the shopper did. It stays on this device. */
 export interface ShelfEvent {
-  /** The GA4 name of the event. */
-  event: "view_item" | "select_item" | "add_to_cart" | "remove_from_cart" | "purchase" | "search";
-  /** The catalogue's id of the item; needed by every event but `search`. */
+  /**
+   * The GA4 name of the event. `add_to_wishlist` counts as `select_item`, `view_search_results` as `search`;
+   * those of {@link Notice} are left out with the reason `not_an_item_event`.
+   */
+  event:
+    | "view_item"
+    | "select_item"
+    | "add_to_cart"
+    | "remove_from_cart"
+    | "purchase"
+    | "search"
+    | "add_to_wishlist"
+    | "view_search_results"
+    | Notice;
+  /** The catalogue's id of the item; needed by every event that an item belongs to. */
   item_id?: string;
   /** What was searched for. */
   search_term?: string;
@@ -114,7 +126,24 @@ export interface ShelfEvent {
   dwell_ms?: number;
   /** The `shelf_id` of the shelf the item was chosen from, for attribution. */
   shelf_id?: string;
+  /** GA4's list that the item was chosen from. Not used by the model; nor are the next two. */
+  item_list_id?: string;
+  /** How many, 0 or more. */
+  quantity?: number;
+  /** What one costs, in the shop's currency. */
+  price?: number;
 }
+
+/** GA4 events that say nothing of what a shopper wants that another event does not say. */
+export type Notice =
+  | "view_item_list"
+  | "view_promotion"
+  | "select_promotion"
+  | "view_cart"
+  | "begin_checkout"
+  | "add_shipping_info"
+  | "add_payment_info"
+  | "refund";
 
 /** What became of a {@link ShelfEvent}. */
 export interface TrackResult {
@@ -142,13 +171,36 @@ export interface Filter {
   exclude?: readonly string[];
 }
 
+/**
+ * - `for_you`: ranked for this shopper, by the session and what was learned here.
+ * - `similar`: the nearest neighbours of an item, by the model's item vectors. What could replace it.
+ * - `bought_together`: what goes with an item, or with what lies in the cart as this session knows it: what the model
+ *   expects after a session in which just that was put into the cart, without the categories of these items. Empty
+ *   without an item and a cart.
+ * - `popular`: what everybody clicks, as the model version knows it.
+ * - `continue`: the session's own items, newest first.
+ */
+export type ShelfKind = "for_you" | "similar" | "bought_together" | "popular" | "continue";
+
+/** Moves some items up or down. Every condition given must hold; at least one must be given. */
+export interface Boost {
+  /** Any of these items; unknown ids are passed over. */
+  item_ids?: readonly string[];
+  /** Any of these brands. */
+  brand?: readonly string[];
+  /** Beginning of the category path, from the root. */
+  category?: readonly string[];
+  /** Added to the score (a logit), -10 to 10: 0.7 doubles the odds, 2.3 make them ten times as high. */
+  by: number;
+}
+
 /** A shelf the page wants filled. */
 export interface RecommendRequest {
   /** The page's name for the place, such as `home-top`; not empty. */
   slot: string;
   /** What kind of shelf. Default `for_you`. */
-  kind?: "for_you" | "similar" | "popular" | "continue";
-  /** The item a `similar` shelf is about. */
+  kind?: ShelfKind;
+  /** The item that a `similar` or `bought_together` shelf is about; the latter is about the cart without one. */
   item_id?: string;
   /** How many items, 1 or more; fewer come back where the filter leaves fewer. Default 12, at most 1,000. */
   count?: number;
@@ -158,6 +210,15 @@ export interface RecommendRequest {
   candidates?: readonly string[];
   /** At most this many items of one category, 1 or more. */
   max_per_category?: number;
+  /** What the page pushes or holds back, at most 64; those that fit an item add up. Not for `continue`. */
+  boosts?: readonly Boost[];
+  /**
+   * 0 (default) to 1: how much items unlike those before them are preferred. The next item is the one with the largest
+   * `(1 - diversity) * relevance - diversity * likeness` (maximal marginal relevance): its score between the worst (0)
+   * and the best (1) of those in question, and the largest cosine between its vector and one on the shelf already.
+   * The best item stays first. Not for `continue`.
+   */
+  diversity?: number;
   /** Aborting rejects with `ABORTED`; a request that still waits is never run. */
   signal?: AbortSignal;
 }
@@ -341,6 +402,16 @@ export interface SyncReport {
   why?: string;
 }
 
+/** What `Onshelf.forget` did. */
+export interface ForgetReport {
+  /** Clicks on the item that were removed; 0 where none was kept, and then nothing changed. */
+  removed: number;
+  /** Clicks of this session that are left. */
+  left: number;
+  /** Clicks of these that were learned from again. Less than `left` where learning is off, paused or not agreed to. */
+  relearned: number;
+}
+
 /** What `Onshelf.update` did. */
 export interface UpdateReport {
   /** The version that serves now. */
@@ -349,12 +420,17 @@ export interface UpdateReport {
   changed: boolean;
 }
 
-/** What an `Onshelf.onChange` listener is told. `session`: another tab of the shop was clicked in, or learned. */
+/**
+ * What an `Onshelf.onChange` listener is told. `tracked`: an event of this page became part of the session. `session`:
+ * another tab of the shop was clicked in, or learned.
+ */
 export type Change =
+  | "tracked"
   | "learned"
   | "session"
   | "updated"
   | "erased"
+  | "forgotten"
   | "device"
   | "restarted"
   | "paused"

@@ -126,6 +126,8 @@ export class Engine {
     this.shelf = shelf;
     this.status = "ready";
     shelf.onChange((what) => {
+      // Whoever tracked it draws what follows from it.
+      if (what === "tracked") return;
       if (what === "paused") this.paused = true;
       if (what === "resumed") this.paused = false;
       // It was disposed meanwhile: then there is nothing to look at.

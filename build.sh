@@ -242,7 +242,9 @@ build_package() {
   cp www/onshelf/package.json www/onshelf/README.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   mkdir -p "$DIST/shop"
   "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
+  "${esbuild[@]}" www/shop/src/two.ts --outfile="$DIST/shop/two.js"
   "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
+  "${esbuild[@]}" www/shop/src/two.css --outfile="$DIST/shop/two.css"
   cp www/shop/*.html "$DIST/shop/"
   mkdir -p "$DIST/console"
   "${esbuild[@]}" www/console/src/main.ts --outfile="$DIST/console/console.js"
@@ -288,7 +290,8 @@ demo() {
     return
   fi
   say "the demo shop is ready; open the address below (Ctrl-C ends it)"
-  exec node www/serve.mjs --port "${PORT:-8080}" "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
+  note "two shoppers, side by side: the same address with /two.html"
+  exec node www/serve.mjs --port "${PORT:-8080}" --log "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
 }
 
 # A whole round of private sums on this machine: two aggregators, 1,200 reports, a collector, the next version.

@@ -33,6 +33,7 @@ help() {
             demo --sync: a round of private sums instead: two aggregators, 1,200 shoppers' reports (12 of them
             from Chromium), a collector, the next model version, the operator's console; --once ends it by itself
   train     only the training of the demo: simulate, prepare, train, distill, export
+  docs      the documentation site, into build/site
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
   bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
@@ -170,6 +171,7 @@ setup() {
   setup_browsers
   setup_postgres
   cargo_tool cargo-deny "$DENY" cargo-deny || note "cargo-deny is missing: the dependency audit will be skipped"
+  setup_docs || note "mdbook is missing: the book's links will not be followed"
 }
 DENY=0.20.2
 
@@ -302,13 +304,18 @@ demo_sync() {
   exec node tests/demo/sync.mjs --programs "$CACHE/native/release" --demo "$DEMO" --port "${PORT:-8080}" "$@"
 }
 
+# ---------------------------------------------------------------- documentation
+
+# shellcheck source=docs/book/build.sh
+. "$ROOT/docs/book/build.sh"
+
 # ---------------------------------------------------------------- checks and tests
 
 check() {
   setup
   say "formatting"
   cargo fmt --all --check
-  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "benches/**/*.mjs" "*.json"
+  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "docs/**/*.mjs" "benches/**/*.mjs" "*.json"
   say "Clippy, native"
   native clippy --release --locked --workspace --all-targets -- -D warnings
   say "Clippy, native, with S3"
@@ -585,7 +592,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
+  setup | build | demo | train | docs | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

@@ -12,6 +12,10 @@ import { startServer } from "../../www/serve.mjs";
 
 const skip = skipWithout("chromium");
 const id = (name) => `[data-testid="${name}"]`;
+const BROWSER = {
+  executablePath: browserPath("chromium") ?? undefined,
+  args: ["--no-sandbox", "--disable-gpu"],
+};
 let site;
 let folder;
 let browser;
@@ -28,10 +32,7 @@ if (skip === false) {
     };
     site = await startServer({ mounts, log: true });
     const { chromium } = await import("playwright-core");
-    browser = await chromium.launch({
-      executablePath: browserPath("chromium"),
-      args: ["--no-sandbox", "--disable-gpu"],
-    });
+    browser = await chromium.launch(BROWSER);
   });
   after(async () => {
     await browser?.close();
@@ -70,7 +71,10 @@ test(
     timeout: 180_000,
   },
   async () => {
-    const context = await browser.newContext();
+    // A private window denies storage to the frame of another site: so this one is an ordinary profile.
+    const profile = await mkdtemp(join(tmpdir(), "onshelf-profile-"));
+    const { chromium } = await import("playwright-core");
+    const context = await chromium.launchPersistentContext(profile, BROWSER);
     const { page, problems } = await openTwo(context);
     const cold = await shelves(page);
     assert.deepEqual(cold[0], cold[1], "strangers are shown the same shelf");
@@ -113,6 +117,27 @@ test(
     }
     assert.match(await page.textContent(id("seen-clicks")), /: \d+ clicks, 0 requests\.$/);
     assert.deepEqual(problems, []);
+    await context.close();
+    await rm(profile, { recursive: true, force: true });
+  },
+);
+
+test(
+  "two: in a private window, where one of them may keep nothing, both are learned from all the same",
+  { skip, timeout: 60_000 },
+  async () => {
+    const context = await browser.newContext();
+    const { page } = await openTwo(context);
+    const b = await frameOf(page, "B");
+    assert.equal((await inspect(b)).storage, "unavailable");
+    for (const at of [1, 2, 3]) {
+      const add = `${id("shelf-popular")} ${id("quick-add")}`;
+      await b.locator(add).nth(at).click();
+      await page.waitForTimeout(700);
+    }
+    const { steps, waits_for } = await inspect(b);
+    assert.equal(waits_for, null);
+    assert.ok(steps > 0, "nothing was learned where locks are forbidden");
     await context.close();
   },
 );

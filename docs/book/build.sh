@@ -35,8 +35,8 @@ docs() {
   docs_api "$work/api"
   say "the documentation site"
   rm -rf "$work/src" "$ROOT/build/site"
-  cp docs/book/book.toml "$work/"
-  node docs/book/stage.mjs "$work/src" "$work/api/README.md"
+  cp docs/book/book.toml docs/book/site.css "$work/"
+  node docs/book/stage.mjs "$work/src" "$work/api"
   mdbook build "$work" >&2
   node docs/book/links.mjs "$ROOT/build/site" || die "links lead nowhere"
   note "build/site/index.html"

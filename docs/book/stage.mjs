@@ -2,7 +2,7 @@
  * Puts the book's chapters together: its own, and pages that the repository has anyway, with their
  * links turned to where the pages stand in the book.
  *
- *     node docs/book/stage.mjs OUT [API.md]
+ *     node docs/book/stage.mjs OUT API
  */
 
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -82,7 +82,25 @@ export function turnLinks(text, path, places) {
   return lines.join("\n");
 }
 
-/** Writes the book's sources into a folder. */
+/** What typedoc wrote of each entry of the package, and where it stands in the book. */
+const ENTRIES = { "index.md": "onshelf.md", "privacy.md": "onshelf-privacy.md" };
+
+/** The API reference: typedoc's pages, under names that are not another page's. */
+function stageApi(api, write) {
+  for (const [name, place] of Object.entries(ENTRIES)) {
+    const text = readFileSync(join(api, name), "utf8");
+    const turned = text.replace(
+      /\]\((index|privacy)\.md/g,
+      (_, entry) => `](${ENTRIES[`${entry}.md`]}`,
+    );
+    write(
+      `api/${place}`,
+      turned.replace(/^# .*$/m, `# ${place.replace(/\.md$/, "").replace("-", "/")}`),
+    );
+  }
+}
+
+/** Writes the book's sources into a folder, the API reference from the folder that typedoc wrote. */
 export function stage(out, api) {
   const places = pages();
   const write = (place, text) => {
@@ -95,11 +113,11 @@ export function stage(out, api) {
     write(place, summary ? text : turnLinks(text, path, places));
   }
   for (const folder of PICTURES) cpSync(join(ROOT, folder), join(out, folder), { recursive: true });
-  write("api.md", readFileSync(api, "utf8"));
+  stageApi(api, write);
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const [out, api] = process.argv.slice(2);
-  if (api === undefined) throw new Error("expected: OUT API.md");
+  if (api === undefined) throw new Error("expected: OUT API");
   stage(resolve(out), resolve(api));
 }

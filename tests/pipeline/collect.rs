@@ -19,6 +19,7 @@ use onshelf_trainer::collect::{
 use onshelf_trainer::corpus::{Corpus, CorpusOptions};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::progress::Silent;
+use onshelf_trainer::registry;
 use onshelf_trainer::sync::judge::read;
 use pollster::block_on;
 use rand_chacha::ChaCha8Rng;
@@ -249,4 +250,41 @@ fn a_round_of_another_version_or_key_is_not_finished() {
     let error = finish(&folders, &mut Away).unwrap_err();
     assert!(error.to_string().contains("serves now"), "{error:#}");
     assert!(!folders.rounds.join(LEDGER).exists());
+}
+
+#[test]
+fn a_registry_takes_what_is_new_once_and_no_other_shops_log() {
+    let scratch = tempfile::tempdir().unwrap();
+    let folders = folders(scratch.path());
+    let store = scratch.path().join("registry");
+    fs::create_dir_all(&store).unwrap();
+    let to = format!("file://{}", store.display());
+    let first = registry::push(&folders.models, &to).unwrap();
+    assert!(first.new >= 3 && first.there == 0 && first.bytes > 0, "{first:?}");
+    let latest = || fs::read(store.join("latest.json")).unwrap();
+    assert_eq!(latest(), fs::read(folders.models.join("latest.json")).unwrap());
+    let again = registry::push(&folders.models, &to).unwrap();
+    assert_eq!((again.new, again.there), (0, first.new));
+
+    // A new version: its files, and the log that goes on.
+    collect::open(&folders, &places(), &options(4.0, 12), &Silent).unwrap();
+    let mut shoppers = Shoppers { folders: &folders, sign: 1.0, asked: RefCell::new(0) };
+    collect::finish(&folders, "shop", &mut shoppers, 1_767_700_000, &|_| {}, &Silent).unwrap();
+    let more = registry::push(&folders.models, &to).unwrap();
+    assert!(more.new >= 1 && more.there == first.new, "{more:?}");
+    assert_eq!(latest(), fs::read(folders.models.join("latest.json")).unwrap());
+
+    // Ours without the newest entry is no continuation of the store's.
+    let log = folders.models.join("versions.log");
+    let lines = fs::read_to_string(&log).unwrap();
+    let shorter = &lines[..lines.trim_end().rfind('\n').unwrap() + 1];
+    fs::write(&log, shorter).unwrap();
+    let error = registry::push(&folders.models, &to).unwrap_err();
+    assert!(format!("{error:#}").contains("another log of versions"), "{error:#}");
+    // A damaged file is not sent.
+    fs::write(&log, &lines).unwrap();
+    let weights = serving(&folders).manifest.file(Role::Weights).unwrap().path.clone();
+    fs::write(folders.models.join(&weights), b"damaged").unwrap();
+    let error = registry::push(&folders.models, &to).unwrap_err();
+    assert!(format!("{error:#}").contains("is not what its name says"), "{error:#}");
 }

@@ -1,11 +1,20 @@
 //! Federated rounds on the shared small shop.
 
+use onshelf_core::part::Part;
+use onshelf_core::slices::add_scaled;
+use onshelf_core::weights::Weights;
+use onshelf_model::shared::{Scratch, add_wish};
+use onshelf_model::student::{Compute, Student};
 use onshelf_trainer::benchmark::federated::{self, Arm, FederatedOptions};
+use onshelf_trainer::corpus::{Corpus, CorpusOptions};
+use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::progress::Silent;
+use onshelf_trainer::sync::judge::{Read, read};
+use onshelf_trainer::sync::optimiser::{self, Released};
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::{student, teacher};
 
-use crate::built::{built, distill_options, train_options};
+use crate::built::{TRAINED_TO, built, distill_options, train_options};
 
 fn options(student: &std::path::Path, out: &std::path::Path) -> FederatedOptions {
     FederatedOptions {
@@ -35,8 +44,7 @@ fn every_arm_learns_what_it_may_and_the_same_seed_gives_the_same_table() {
     let [few, many] = [10, 100_000];
     let private = |shoppers| Arm::Private { shoppers, epsilon: 8.0 };
     let exact = Arm::Sum { shoppers: many };
-    let central = [Arm::CentralTrend, Arm::CentralStudent];
-    assert_eq!(arms, [&[Arm::Frozen, private(few), private(many), exact][..], &central].concat());
+    assert_eq!(arms, [Arm::Frozen, Arm::Replay, private(few), private(many), exact, Arm::CentralTrend]);
     let frozen = &done.lines[0];
     assert!(frozen.mean.tests > 0 && frozen.mean.recall_20 > 0.0);
     let rounds: usize = done.devices.iter().map(|(_, devices)| devices / few * done.participations).sum();
@@ -61,4 +69,84 @@ fn a_student_without_two_later_periods_is_refused() {
     let text = format!("{error:#}");
     assert!(text.contains("one to learn, one to test"), "{text}");
     assert!(!folder.path().join("federated.json").exists());
+}
+
+/// The student of the shared small shop, old sessions (of the newest period it knows) and new ones (after it).
+fn old_and_new() -> (Student, Vec<Read>, Vec<Read>) {
+    let loaded = student::load(&built().student_dir()).unwrap();
+    let weights = Weights::from_safetensors(&loaded.file).unwrap();
+    let student = Student::new(&weights, &loaded.info.student, &Compute::Cpu).unwrap();
+    let data = Dataset::load(&built().data()).unwrap();
+    let options = CorpusOptions { last_period: TRAINED_TO, ..Default::default() };
+    let corpus = Corpus::new(&data, &options).unwrap();
+    let of = |period| read(&student, &corpus.tests(&data, data.sessions.in_period(period)), &Silent).unwrap();
+    let (old, new) = (of(TRAINED_TO), of(TRAINED_TO + 1));
+    (student, old, new)
+}
+
+/// What aggregators would release of these sessions, each part by itself, without noise and unclipped; they are told
+/// that it has this much.
+fn sums(student: &Student, sessions: &[Read], noise: f64) -> Vec<Released> {
+    let all: Vec<Vec<f32>> = sessions
+        .iter()
+        .map(|r| optimiser::contribution(student, r, &mut Scratch::default()).unwrap())
+        .collect();
+    let part = |part: Part| {
+        let range = part.range(student.shape()).unwrap();
+        let mut mean = vec![0.0; range.len()];
+        all.iter().for_each(|c| add_scaled(&mut mean, 1.0 / all.len() as f32, &c[range.clone()]));
+        Released { part, mean, noise, clip: 1e6 }
+    };
+    Part::all(student.shape()).unwrap().into_iter().map(part).collect()
+}
+
+fn loss(student: &mut Student, trend: &[f32], sessions: &[Read]) -> f64 {
+    student.set_trend(trend.to_vec()).unwrap();
+    let mut wish = vec![0.0; student.table().centroids().len()];
+    let (mut positions, mut sum) = (0, 0.0);
+    for r in sessions {
+        let mut scratch = Scratch::default();
+        let wished = add_wish(student, &r.vectors, &r.items, &mut scratch, &mut wish);
+        let (n, loss) = pollster::block_on(wished).unwrap();
+        (positions, sum) = (positions + n, sum + loss);
+    }
+    sum / positions as f64
+}
+
+#[test]
+fn a_sum_is_followed_to_what_its_sessions_want_and_noise_is_not() {
+    let (mut student, old, new) = old_and_new();
+    let nowhere = vec![0.0; student.table().centroids().len()];
+    let run = |student: &mut Student, released: &[Released]| {
+        let passes = optimiser::trends(student, released, &old, 1, &Silent).unwrap();
+        assert_eq!(passes.len(), optimiser::PASSES);
+        assert!(student.table().trend().is_none_or(|t| t.iter().all(|x| *x == 0.0)), "put back");
+        passes.last().unwrap().clone()
+    };
+    let (of_new, of_old) = (sums(&student, &new, 0.0), sums(&student, &old, 0.0));
+    let (followed, replayed) = (run(&mut student, &of_new), run(&mut student, &of_old));
+    let before = loss(&mut student, &nowhere, &new);
+    let [after, by_old] = [&followed, &replayed].map(|trend| loss(&mut student, trend, &new));
+    assert!(after < by_old && after < before, "{before} before, {by_old} by the old alone, {after} after");
+    // What noise of that size would make of nothing is nothing: only the old sessions are left.
+    student.set_trend(nowhere).unwrap();
+    let noisy = sums(&student, &new, 1e3);
+    let noisy = run(&mut student, &noisy);
+    let off = noisy.iter().zip(&replayed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(off < 1e-4, "{off}");
+}
+
+#[test]
+fn a_sum_that_does_not_fit_is_refused() {
+    let (mut student, old, _) = old_and_new();
+    let good = sums(&student, &old[..2], 0.0).remove(0);
+    let long = Released { mean: vec![0.0; 3], ..good.clone() };
+    let mut broken = good.clone();
+    broken.mean[5] = f32::NAN;
+    let beyond = Released { part: Part { first: 99, count: 1 }, ..good.clone() };
+    let free = Released { clip: 0.0, ..good.clone() };
+    for (what, one) in [("length", long), ("finite", broken), ("part", beyond), ("clip", free)] {
+        assert!(optimiser::trends(&mut student, &[one], &old, 1, &Silent).is_err(), "{what}");
+    }
+    assert!(optimiser::trends(&mut student, &[good], &[], 1, &Silent).is_err(), "no old sessions");
 }

@@ -32,7 +32,7 @@ use crate::files::{make_secret, write_atomic, write_json};
 use crate::progress::Progress;
 use crate::sync::canary::{Verdict, verdict};
 use crate::sync::judge;
-use crate::sync::optimiser::{RATES, Released, direction, stepped};
+use crate::sync::optimiser::{self, Released};
 use ledger::{Ledger, Release};
 use publish::Shop;
 pub use round::{Outcome, Round, Stage, all as rounds_of};
@@ -263,16 +263,14 @@ fn judge_sum(
 ) -> Result<(Verdict, Option<Vec<f32>>)> {
     let public = shop.public(progress)?;
     let mut student = shop.student()?;
-    let direction = direction(std::slice::from_ref(released), &public.curvature, shop.shape())?;
-    let start = student.table().trend().map(<[f32]>::to_vec);
+    let passes = optimiser::trends(&mut student, std::slice::from_ref(released), &public.old, 1, progress)?;
     let clicks = |student: &_, half: usize| judge::clicks(student, &public.halves[half], &public.counts);
     let mean = |clicks: &[crate::sync::canary::Click]| {
         clicks.iter().map(|c| c.value).sum::<f64>() / clicks.len().max(1) as f64
     };
     let before = clicks(&student, 1)?;
     let mut best = (mean(&clicks(&student, 0)?), None);
-    for rate in RATES {
-        let trend = stepped(start.as_deref(), &direction, rate, student.table().centroids());
+    for trend in passes {
         student.set_trend(trend.clone())?;
         let found = mean(&clicks(&student, 0)?);
         if found > best.0 {
@@ -280,7 +278,7 @@ fn judge_sum(
         }
     }
     let Some(trend) = best.1 else {
-        let reasons = vec!["no server rate made the deciding sessions better".to_owned()];
+        let reasons = vec!["no step along the sum made the deciding sessions better".to_owned()];
         return Ok((Verdict { differences: Vec::new(), reasons }, None));
     };
     student.set_trend(trend.clone())?;

@@ -13,7 +13,7 @@ use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
-use onshelf_trainer::{evaluate, export, inspect, memory, replay, stop, student, teacher};
+use onshelf_trainer::{evaluate, export, inspect, memory, registry, replay, stop, student, teacher};
 
 mod benchmark_args;
 mod collect_args;
@@ -57,6 +57,8 @@ enum Command {
     Benchmark(benchmark_args::BenchmarkArgs),
     /// Publish a student as a signed model version.
     Export(publish_args::ExportArgs),
+    /// Copy published model versions to a store that browsers are served from.
+    Push(publish_args::PushArgs),
     /// Say what is in a data set, teacher, student, model version or weights file.
     Inspect(publish_args::InspectArgs),
     /// Rounds of private sums: open one, finish it with its sum, go back to an earlier version.
@@ -310,6 +312,12 @@ fn run(cli: &Cli, progress: &dyn Progress) -> Result<()> {
             print(cli.json, &about, &serde_json::to_string_pretty(&about)?)
         }
         Command::Collect(args) => say(cli, args.run(created()?, progress)?),
+        Command::Push(args) => {
+            let done = registry::push(&args.models, &args.to)?;
+            let text =
+                format!("{} new files, {} were there, {} bytes sent", done.new, done.there, done.bytes);
+            print(cli.json, &done, &text)
+        }
         Command::Console(args) => args.run(&|at| {
             let url = format!("http://{at}/");
             let _ = print(cli.json, &serde_json::json!({ "console": url }), &format!("the console: {url}"));

@@ -1,4 +1,4 @@
-//! Options of `onshelf export` and `onshelf inspect`.
+//! Options of `onshelf export`, `onshelf push` and `onshelf inspect`.
 
 use std::path::PathBuf;
 
@@ -30,4 +30,14 @@ pub(crate) struct InspectArgs {
     /// Public key that must have signed, 64 hex digits; may be repeated.
     #[arg(long)]
     pub(crate) key: Vec<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct PushArgs {
+    /// Folder that `export` and `collect` publish into.
+    #[arg(long)]
+    pub(crate) models: PathBuf,
+    /// `file:///folder`, or `s3://bucket/prefix` in builds with the feature `s3` (`AWS_…` in the environment).
+    #[arg(long)]
+    pub(crate) to: String,
 }

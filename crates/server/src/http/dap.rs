@@ -40,6 +40,9 @@ fn of_type(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Response 
 fn allow_pages(mut response: Response) -> Response {
     let any = header::HeaderValue::from_static("*");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    // Else a page on another origin cannot see how long it is to wait.
+    let seen = header::HeaderValue::from_static("retry-after");
+    response.headers_mut().insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, seen);
     response
 }
 

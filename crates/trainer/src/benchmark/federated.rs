@@ -17,6 +17,7 @@ mod reports;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::Summary;
@@ -31,6 +32,7 @@ use crate::evaluate::mean;
 use crate::files::{write_atomic, write_json};
 use crate::progress::Progress;
 use crate::student::LoadedStudent;
+use crate::sync::judge::read;
 use crate::{student, teacher};
 
 pub use arm::Arm;
@@ -182,7 +184,8 @@ fn cut(options: &FederatedOptions, progress: &dyn Progress) -> Result<(LoadedStu
     }
     let base = Student::new(&Weights::from_safetensors(&loaded.file)?, &loaded.info.student, &Compute::Cpu)?;
     let corpus = Corpus::new(&data, &CorpusOptions { last_period: last, ..Default::default() })?;
-    let cut = |&period: &u32| Period::new(&base, &corpus, &data, period, options, progress);
+    let old = Arc::new(read(&base, &corpus.tests(&data, data.sessions.in_period(last)), progress)?);
+    let cut = |&period: &u32| Period::new(&base, &corpus, &data, period, old.clone(), options, progress);
     let cut = periods.iter().map(cut).collect::<Result<_>>()?;
     Ok((loaded, cut))
 }

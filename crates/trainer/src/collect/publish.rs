@@ -10,9 +10,8 @@ use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::log::{Event, VersionLog};
 use onshelf_core::version::{Manifest, Role, StudentShape, VerifiedManifest, to_hex};
 use onshelf_core::weights::{Tensor, Weights};
-use onshelf_model::shared::{Scratch, add_wish};
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::{Compute, Student, TREND};
-use pollster::block_on;
 
 use super::Folders;
 use crate::corpus::{Corpus, CorpusOptions, part_of};
@@ -22,8 +21,10 @@ use crate::files::write_atomic;
 use crate::progress::Progress;
 use crate::sync::canary::{Segment, Verdict};
 use crate::sync::judge::{Read, read};
-use crate::sync::optimiser::Curvature;
+use crate::sync::optimiser;
 
+/// Most old sessions that a sum is followed by.
+const OLD: usize = 10_000;
 /// Most sessions of either half of those that decide.
 const DECIDING: usize = 1_500;
 
@@ -43,8 +44,8 @@ pub struct Public {
     pub halves: [Vec<Read>; 2],
     /// Training clicks on each item.
     pub counts: Vec<u32>,
-    /// How contributions spread over the centroids.
-    pub curvature: Curvature,
+    /// Sessions of the period before, which a sum is followed by.
+    pub old: Vec<Read>,
     contributions: Vec<Vec<f32>>,
     shape: StudentShape,
 }
@@ -129,17 +130,13 @@ impl Shop {
             |half: usize| read(&student, &part_of(&all, |s| s % (2 * stride) == half * stride), progress);
         let halves = [half(0)?, half(1)?];
         progress.finish("");
-        let contribution = |r: &Read| -> Result<Vec<f32>> {
-            let mut wish = vec![0.0; CENTROIDS * self.shape().dim];
-            let (positions, _) =
-                block_on(add_wish(&student, &r.vectors, &r.items, &mut Scratch::default(), &mut wish))?;
-            let scale = (positions.max(1) as f32).sqrt().recip();
-            wish.iter_mut().for_each(|x| *x *= scale);
-            Ok(wish)
-        };
+        let before = corpus.tests(&self.data, self.data.sessions.in_period(earlier));
+        let every = before.log.len().div_ceil(OLD).max(1);
+        let old = read(&student, &part_of(&before, |s| s % every == 0), progress)?;
+        let mut scratch = Scratch::default();
+        let contribution = |r: &Read| optimiser::contribution(&student, r, &mut scratch);
         let contributions = halves[0].iter().take(400).map(contribution).collect::<Result<Vec<_>>>()?;
-        let curvature = Curvature::new(contributions.iter().map(|c| &c[..]), self.shape());
-        Ok(Public { halves, counts: corpus.counts, curvature, contributions, shape: self.shape().clone() })
+        Ok(Public { halves, counts: corpus.counts, old, contributions, shape: self.shape().clone() })
     }
 }
 

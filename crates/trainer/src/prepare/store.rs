@@ -5,9 +5,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt};
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -47,22 +46,8 @@ impl Connection {
 impl Remote {
     /// Looks at a `file://` or `s3://` address.
     pub(super) fn open(url: &str) -> Result<Self> {
-        let (scheme, rest) = url.split_once("://").context("an address has ://")?;
-        match scheme {
-            "file" => {
-                let path = rest.strip_prefix("localhost").unwrap_or(rest);
-                Self::in_store(Box::new(LocalFileSystem::new()), "file://", path)
-            }
-            "s3" | "s3a" => {
-                let (bucket, path) = rest.split_once('/').unwrap_or((rest, ""));
-                Self::in_store(
-                    s3(bucket).with_context(|| url.to_owned())?,
-                    &format!("{scheme}://{bucket}"),
-                    path,
-                )
-            }
-            _ => bail!("{url}: known are files and folders of this machine, file:// and s3://"),
-        }
+        let (store, root, path) = crate::store::open(url)?;
+        Self::in_store(store, &root, &path)
     }
 
     /// Looks at a path, percent-encoded as in an address, of a store.
@@ -154,18 +139,6 @@ impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.connection.root, self.path)
     }
-}
-
-/// Access and credentials come from the environment, as the crate documents them (`AWS_…`).
-#[cfg(feature = "s3")]
-fn s3(bucket: &str) -> Result<Box<dyn ObjectStore>> {
-    let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
-    Ok(Box::new(builder.build()?))
-}
-
-#[cfg(not(feature = "s3"))]
-fn s3(_: &str) -> Result<Box<dyn ObjectStore>> {
-    bail!("this onshelf was built without S3; build it with `--features s3`")
 }
 
 struct Stream {

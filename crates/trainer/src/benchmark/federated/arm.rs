@@ -20,7 +20,7 @@ use super::reports::{Reports, mean_of};
 use super::{DELTA, FederatedOptions};
 use crate::progress::Progress;
 use crate::sync::canary::{Click, verdict};
-use crate::sync::optimiser::{RATES, Released, direction, stepped};
+use crate::sync::optimiser::{self, Released};
 
 /// What the server sees.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -28,6 +28,9 @@ use crate::sync::optimiser::{RATES, Released, direction, stepped};
 pub enum Arm {
     /// Nothing: the student stays.
     Frozen,
+    /// Nothing either, but the old sessions by which sums are followed are gone through all the same: what of a gain is
+    /// theirs, and not the sums'.
+    Replay,
     /// The exact sum over so many devices.
     Sum {
         /// Devices of a round.
@@ -50,6 +53,7 @@ impl fmt::Display for Arm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Frozen => write!(f, "nothing (frozen)"),
+            Self::Replay => write!(f, "nothing, old sessions again"),
             Self::Sum { shoppers } => write!(f, "exact sums of {shoppers}"),
             Self::Private { shoppers, epsilon } => write!(f, "noised sums of {shoppers}, ε = {epsilon}"),
             Self::CentralTrend => write!(f, "all clicks, for the trend"),
@@ -66,7 +70,7 @@ impl Arm {
             options.epsilons.iter().map(move |&epsilon| Self::Private { shoppers, epsilon })
         };
         let trend = options.central_trend.then_some(Self::CentralTrend);
-        [Self::Frozen]
+        [Self::Frozen, Self::Replay]
             .into_iter()
             .chain(options.shoppers.iter().flat_map(private))
             .chain(exact)
@@ -123,6 +127,7 @@ impl Learner<'_> {
         let seed = self.seed ^ u64::from(period.period) << 32;
         match self.arm {
             Arm::Frozen => Ok(()),
+            Arm::Replay => self.replay(period, made, progress),
             Arm::Sum { shoppers } => self.rounds(period, shoppers, None, made, progress),
             Arm::Private { shoppers, epsilon } => {
                 self.rounds(period, shoppers, Some(epsilon), made, progress)
@@ -141,6 +146,14 @@ impl Learner<'_> {
             Some(whole) => period.test_anew(&whole.student()?),
             None => period.test(&self.student),
         }
+    }
+
+    /// As a round does, of a sum that says nothing.
+    fn replay(&mut self, period: &Period, made: &mut Made, progress: &dyn Progress) -> Result<()> {
+        let reports = made.reports(&self.student, period, self.seed, progress)?;
+        let moved = apply(&mut self.student, period, &reports.silence(), progress)?;
+        self.rounds[1] += usize::from(!moved);
+        Ok(())
     }
 
     /// Rounds of disjoint devices, all from one version; what is left over is too few and never released.
@@ -167,24 +180,22 @@ impl Learner<'_> {
             .map(|batch| reports.release(batch, z, &mut rng))
             .collect::<Result<Vec<_>>>()?;
         self.rounds[0] += released.len() * reports.parts.len();
-        let moved = apply(&mut self.student, period, &reports, &mean_of(&released))?;
+        let moved = apply(&mut self.student, period, &mean_of(&released), progress)?;
         self.rounds[1] += usize::from(!moved);
         Ok(())
     }
 }
 
-/// Takes the server rate that one half of the deciding sessions likes best, if the canary finds it good on
+/// Takes the pass over old sessions that one half of the deciding sessions likes best, if the canary finds it good on
 /// the other half; whether it did.
 pub(super) fn apply(
     student: &mut Student,
     period: &Period,
-    reports: &Reports,
     released: &[Released],
+    progress: &dyn Progress,
 ) -> Result<bool> {
-    let direction = direction(released, &reports.curvature, student.shape())?;
     let start = student.table().trend().map(<[f32]>::to_vec);
-    let candidates =
-        RATES.map(|rate| stepped(start.as_deref(), &direction, rate, student.table().centroids()));
+    let candidates = optimiser::trends(student, released, period.old(), 1, progress)?;
     best_of(student, period, start, candidates)
 }
 

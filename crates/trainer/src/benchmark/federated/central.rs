@@ -8,6 +8,7 @@ use anyhow::{Result, bail, ensure};
 use onshelf_core::slices::add_scaled;
 use onshelf_core::weights::Weights;
 use onshelf_model::adam::Adam;
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::{Compute, Student};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -15,9 +16,10 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::arm::best_of;
-use super::period::{Period, whole_contribution};
+use super::period::Period;
 use crate::progress::Progress;
 use crate::student::{self, LoadedStudent};
+use crate::sync::optimiser::contribution;
 
 /// Rates and passes of the trend's training, and sessions of a batch.
 const TREND: ([f32; 2], usize, usize) = ([0.001, 0.004], 2, 64);
@@ -45,7 +47,7 @@ pub(super) fn trend(
                 student.set_trend(values.clone())?;
                 let wishes = some
                     .par_iter()
-                    .map(|&at| whole_contribution(student, &period.devices[at]))
+                    .map(|&at| contribution(student, &period.devices[at], &mut Scratch::default()))
                     .collect::<Result<Vec<Vec<f32>>>>()?;
                 let mut slope = vec![0.0; n];
                 wishes.iter().for_each(|w| add_scaled(&mut slope, -1.0 / some.len() as f32, w));

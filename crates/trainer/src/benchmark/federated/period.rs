@@ -1,12 +1,12 @@
 //! A period as devices that learn, sessions that decide, and tests.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use onshelf_core::metrics::Summary;
-use onshelf_core::slices::add_scaled;
-use onshelf_model::shared::{Scratch, add_wish};
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::Student;
 use onshelf_model::training::TrainSet;
-use pollster::block_on;
 use rayon::prelude::*;
 
 use super::FederatedOptions;
@@ -15,6 +15,7 @@ use crate::dataset::Dataset;
 use crate::progress::Progress;
 use crate::sync::canary::Click;
 use crate::sync::judge::{self, Read, read};
+use crate::sync::optimiser::contribution;
 
 /// Every so many sessions sits out of the rounds and decides: half of them choose, the other half judge.
 const DECIDING: usize = 5;
@@ -30,6 +31,7 @@ pub(super) struct Period {
     deciding: [Vec<Read>; 2],
     tests: (TrainSet, Vec<Read>),
     counts: Vec<u32>,
+    old: Arc<Vec<Read>>,
 }
 
 /// Sessions as they are and as the student reads them.
@@ -44,6 +46,7 @@ impl Period {
         corpus: &Corpus,
         data: &Dataset,
         period: u32,
+        old: Arc<Vec<Read>>,
         options: &FederatedOptions,
         progress: &dyn Progress,
     ) -> Result<Self> {
@@ -65,7 +68,7 @@ impl Period {
         let tested = options.stride.max(1);
         let tests = both(student, part_of(&all, |s| s % tested == 0), progress)?;
         progress.finish("");
-        Ok(Self { period, devices, deciding, tests, counts: corpus.counts.clone() })
+        Ok(Self { period, devices, deciding, tests, counts: corpus.counts.clone(), old })
     }
 
     /// The clicks of the half of the deciding sessions that chooses (0) or that judges (1).
@@ -88,27 +91,20 @@ impl Period {
         &self.tests.1
     }
 
+    /// Sessions that the student was trained on, which a sum is followed by.
+    pub(super) fn old(&self) -> &[Read] {
+        &self.old
+    }
+
     /// Training clicks on each item.
     pub(super) fn counts(&self) -> &[u32] {
         &self.counts
     }
 
-    /// What the sessions that choose would contribute: public, for the clip norm and the curvature.
+    /// What the sessions that choose would contribute: public, for the clip norms.
     pub(super) fn public(&self, student: &Student) -> Result<Vec<Vec<f32>>> {
-        self.deciding[0].par_iter().map(|r| whole_contribution(student, r)).collect()
+        self.deciding[0].par_iter().map(|r| contribution(student, r, &mut Scratch::default())).collect()
     }
-}
-
-/// What a device would contribute to all parts, one behind the other.
-pub(super) fn whole_contribution(student: &Student, read: &Read) -> Result<Vec<f32>> {
-    crate::stop::check()?;
-    let mut wish = vec![0.0; student.table().centroids().len()];
-    let (positions, _) =
-        block_on(add_wish(student, &read.vectors, &read.items, &mut Scratch::default(), &mut wish))?;
-    let scale = (positions.max(1) as f32).sqrt().recip();
-    let mut out = vec![0.0; wish.len()];
-    add_scaled(&mut out, scale, &wish);
-    Ok(out)
 }
 
 /// The L2 norm.

@@ -13,6 +13,7 @@ use onshelf_core::privacy::rotate::rotate;
 use onshelf_core::rank::{CENTROIDS, top_k};
 use onshelf_core::slices::add_scaled;
 use onshelf_core::weights::Weights;
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::{Compute, Student};
 use pollster::block_on;
 use rand::SeedableRng;
@@ -22,17 +23,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::arm::apply;
-use super::period::{Period, norm, whole_contribution};
+use super::period::{Period, norm};
 use super::reports::{Reports, encode_part, mean_of};
 use super::{DELTA, FederatedOptions, cut};
 use crate::files::{write_atomic, write_json};
-use crate::progress::Progress;
-use crate::sync::optimiser::{Released, direction, stepped};
+use crate::progress::{Progress, Silent};
+use crate::sync::optimiser::{self, Released, contribution};
 
 /// Shares of the shoppers that attack.
 const SHARES: [f64; 3] = [0.001, 0.01, 0.05];
-/// Server rate where no canary chooses: in the middle of those that it chooses from.
-const RATE: f32 = 300.0;
+/// The pass over old sessions that is taken where no canary chooses: the one in the middle.
+const UNDEFENDED: usize = optimiser::PASSES / 2;
 /// What an attacker sends where nothing is checked, in clip norms.
 const UNCHECKED: f32 = 100.0;
 /// Buckets of the median.
@@ -215,11 +216,10 @@ impl Field<'_> {
         };
         let mut student = Student::new(weights, shape, &Compute::Cpu)?;
         let published = if matches!(defence, Defence::Canary | Defence::All) {
-            apply(&mut student, self.period, self.reports, &released)?
+            apply(&mut student, self.period, &released, &Silent)?
         } else {
-            let direction = direction(&released, &self.reports.curvature, shape)?;
-            let trend = stepped(None, &direction, RATE, student.table().centroids());
-            student.set_trend(trend)?;
+            let passes = optimiser::trends(&mut student, &released, self.period.old(), 1, &Silent)?;
+            student.set_trend(passes[UNDEFENDED].clone())?;
             true
         };
         let line = Line {
@@ -238,7 +238,9 @@ impl Field<'_> {
     fn wish(&self, attack: Attack, attacker: usize, honest: &[Released]) -> Result<Vec<f32>> {
         let shape = self.student.shape();
         let mut wish = match attack {
-            Attack::SignFlip => whole_contribution(self.student, &self.period.devices[attacker])?,
+            Attack::SignFlip => {
+                contribution(self.student, &self.period.devices[attacker], &mut Scratch::default())?
+            }
             Attack::MaximumNorm => honest.iter().flat_map(|r| r.mean.iter().copied()).collect(),
             Attack::Promotion => self.promotion(),
         };

@@ -5,16 +5,17 @@ use anyhow::{Context, Result};
 use onshelf_core::part::Part;
 use onshelf_core::privacy::encode::Encoding;
 use onshelf_core::privacy::rotate::Seed;
+use onshelf_model::shared::Scratch;
 use onshelf_model::student::Student;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
 use rayon::prelude::*;
 
-use super::period::{Period, norm, whole_contribution};
+use super::period::{Period, norm};
 use crate::progress::Progress;
 use crate::sync::judge::Read;
-use crate::sync::optimiser::{Curvature, Released};
+use crate::sync::optimiser::{Released, contribution};
 
 /// Bits of a value of a report.
 const BITS: u32 = 4;
@@ -26,7 +27,6 @@ pub(super) struct Reports {
     encodings: Vec<Encoding>,
     /// By device: the reports to all parts, one behind the other.
     pub(super) values: Vec<Vec<u8>>,
-    pub(super) curvature: Curvature,
 }
 
 /// The clip norm of each part: the median of what public sessions would contribute.
@@ -61,19 +61,18 @@ impl Reports {
                 Ok(Encoding::new(part.range(student.shape())?.len(), BITS, clip, Seed(rng.random()))?)
             })
             .collect::<Result<Vec<Encoding>>>()?;
-        let curvature = Curvature::new(public.iter().map(|c| &c[..]), student.shape());
         progress
             .start(&format!("what period {} contributes", period.period), Some(period.devices.len() as u64));
         let first = rng.next_u64();
         let report = |(at, read): (usize, &Read)| {
             let mut own = ChaCha8Rng::seed_from_u64(first ^ at as u64);
-            let contribution = whole_contribution(student, read)?;
+            let contribution = contribution(student, read, &mut Scratch::default())?;
             progress.advance(1);
             encode(&contribution, &parts, &encodings, student, &mut own)
         };
         let values = period.devices.par_iter().enumerate().map(report).collect::<Result<_>>()?;
         progress.finish("");
-        Ok(Self { parts, encodings, values, curvature })
+        Ok(Self { parts, encodings, values })
     }
 
     /// What an aggregator pair releases of a batch: one mean a part. `z` is each aggregator's noise
@@ -110,6 +109,17 @@ impl Reports {
             });
         }
         Ok(out)
+    }
+
+    /// What is left of a sum whose noise is boundless.
+    pub(super) fn silence(&self) -> Vec<Released> {
+        let of = |(part, encoding): (&Part, &Encoding)| Released {
+            part: *part,
+            mean: vec![0.0; encoding.length().min(encoding.dimension())],
+            noise: f64::INFINITY,
+            clip: encoding.clip(),
+        };
+        self.parts.iter().zip(&self.encodings).map(of).collect()
     }
 
     /// Clip norm and encoding of a part, for those who forge reports to it.
@@ -173,14 +183,8 @@ mod tests {
                 report.into_iter().map(|v| v as u8).collect()
             })
             .collect();
-        let shape = serde_json::from_value(serde_json::json!({
-            "dim": 1, "blocks": 1, "heads": 1, "hidden": 1, "max_len": 5, "subspaces": 1,
-            "adapter_rank": 1, "temperature": 0.1,
-        }))
-        .unwrap();
-        let curvature = Curvature::new([&[1.0_f32; 256][..]], &shape);
         let parts = vec![Part { first: 0, count: 1 }];
-        (Reports { parts, encodings: vec![encoding], values, curvature }, wanted)
+        (Reports { parts, encodings: vec![encoding], values }, wanted)
     }
 
     #[test]

@@ -103,14 +103,18 @@ function stageApi(api, write) {
 /** Writes the book's sources into a folder, the API reference from the folder that typedoc wrote. */
 export function stage(out, api) {
   const places = pages();
+  const summary = readFileSync(join(ROOT, CHAPTERS, "SUMMARY.md"), "utf8");
+  for (const place of places.values()) {
+    if (place !== "SUMMARY.md" && !summary.includes(`](${place})`))
+      throw new Error(`${place} has no line in ${CHAPTERS}/SUMMARY.md`);
+  }
   const write = (place, text) => {
     mkdirSync(dirname(join(out, place)), { recursive: true });
     writeFileSync(join(out, place), text);
   };
   for (const [path, place] of places) {
     const text = readFileSync(join(ROOT, path), "utf8");
-    const summary = place === "SUMMARY.md";
-    write(place, summary ? text : turnLinks(text, path, places));
+    write(place, place === "SUMMARY.md" ? text : turnLinks(text, path, places));
   }
   for (const folder of PICTURES) cpSync(join(ROOT, folder), join(out, folder), { recursive: true });
   stageApi(api, write);

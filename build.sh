@@ -35,6 +35,7 @@ help() {
             demo --sync: a round of private sums instead: two aggregators, 1,200 shoppers' reports (12 of them
             from Chromium), a collector, the next model version, the operator's console; --once ends it by itself
   train     only the training of the demo: simulate, prepare, train, distill, export
+  docs      the documentation site, into build/site
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
   bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
@@ -172,6 +173,7 @@ setup() {
   setup_browsers
   setup_postgres
   cargo_tool cargo-deny "$DENY" cargo-deny || note "cargo-deny is missing: the dependency audit will be skipped"
+  setup_docs || note "mdbook is missing: the book's links will not be followed"
 }
 DENY=0.20.2
 
@@ -249,7 +251,9 @@ build_package() {
   node www/integrity.mjs "$DIST/onshelf"
   mkdir -p "$DIST/shop"
   "${esbuild[@]}" www/shop/src/main.ts --outfile="$DIST/shop/main.js"
+  "${esbuild[@]}" www/shop/src/two.ts --outfile="$DIST/shop/two.js"
   "${esbuild[@]}" www/shop/src/styles.css --outfile="$DIST/shop/styles.css"
+  "${esbuild[@]}" www/shop/src/two.css --outfile="$DIST/shop/two.css"
   cp www/shop/*.html "$DIST/shop/"
   mkdir -p "$DIST/console"
   "${esbuild[@]}" www/console/src/main.ts --outfile="$DIST/console/console.js"
@@ -311,7 +315,8 @@ demo() {
     return
   fi
   say "the demo shop is ready; open the address below (Ctrl-C ends it)"
-  exec node www/serve.mjs --port "${PORT:-8080}" "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
+  note "two shoppers, side by side: the same address with /two.html"
+  exec node www/serve.mjs --port "${PORT:-8080}" --log "/=$DEMO/site" "/onshelf/=$DIST/onshelf" "/models/=$DEMO/models"
 }
 
 # A whole round of private sums on this machine: two aggregators, 1,200 reports, a collector, the next version.
@@ -322,13 +327,18 @@ demo_sync() {
   exec node tests/demo/sync.mjs --programs "$CACHE/native/release" --demo "$DEMO" --port "${PORT:-8080}" "$@"
 }
 
+# ---------------------------------------------------------------- documentation
+
+# shellcheck source=docs/book/build.sh
+. "$ROOT/docs/book/build.sh"
+
 # ---------------------------------------------------------------- checks and tests
 
 check() {
   setup
   say "formatting"
   cargo fmt --all --check
-  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "benches/**/*.mjs" "examples/**/*.{js,jsx,html,css}" "*.json"
+  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "docs/**/*.{mjs,css}" "benches/**/*.mjs" "examples/**/*.{js,jsx,html,css}" "*.json"
   say "Clippy, native"
   native clippy --release --locked --workspace --all-targets -- -D warnings
   say "Clippy, native, with S3"
@@ -606,7 +616,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
+  setup | build | demo | train | docs | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

@@ -50,6 +50,22 @@ async function shop(page, times) {
   }
 }
 
+/** The page of the two shoppers, after each has shopped by themselves. */
+async function twoShoppers(colorScheme) {
+  // As high as the page: a frame of another site may be left out of a picture beyond the window.
+  const viewport = { width: 1400, height: 1792 };
+  const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  await page.goto(`${server.url}/two.html?device=cpu`);
+  await page.waitForFunction(() => document.documentElement.dataset.ready === "true");
+  await page.waitForTimeout(2500);
+  await page.click(id("go"));
+  await page.waitForTimeout(23_000);
+  await page.screenshot({ path: join(out, `two-${colorScheme}.png`) });
+  console.log(`two-${colorScheme}.png`);
+  await context.close();
+}
+
 const shot = async (page, name) => {
   await page.waitForTimeout(600);
   await page.screenshot({ path: join(out, `${name}.png`) });
@@ -77,6 +93,7 @@ try {
     console.log(`panel-${scheme}.png`);
     await close();
   }
+  for (const scheme of ["light", "dark"]) await twoShoppers(scheme);
   const { page, close } = await open("light", { width: 360, height: 740 });
   await shot(page, "phone");
   await close();

@@ -20,6 +20,7 @@ export function readVersion(folder) {
 /** Serves the shop that `./build.sh demo` filled a folder with, and starts a browser. */
 export async function openDemo(demo) {
   const server = await startServer({
+    log: true,
     mounts: {
       "/": join(demo, "site"),
       "/onshelf/": join(ROOT, "dist/onshelf"),

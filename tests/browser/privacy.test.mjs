@@ -180,6 +180,69 @@ suite.test("by keyboard alone: forget an item, and another", async ({ page }) =>
   await page.run(() => globalThis.shelf.dispose());
 });
 
+suite.test(
+  "from right to left, on a phone: mirrored, nothing cut off, accessible",
+  async ({ page }) => {
+    const { raw } = page;
+    await raw.setViewportSize({ width: 360, height: 740 });
+    await show(page);
+    await raw.waitForSelector("onshelf-privacy li");
+    /** Where things stand: the choice beside its words, a bar's filling in its bar, and what sticks out. */
+    const measure = () =>
+      raw.evaluate(() => {
+        const root = document.querySelector("onshelf-privacy").shadowRoot;
+        const box = (one) => root.querySelector(one).getBoundingClientRect();
+        const [input, words] = [box("label input"), box("label span")];
+        const [bar, fill] = [box("li:last-child .bar"), box("li:last-child .bar span")];
+        return {
+          choiceFirst: input.left < words.left,
+          fillsFromLeft: fill.left - bar.left < bar.right - fill.right,
+          tooWide: document.documentElement.scrollWidth - innerWidth,
+        };
+      });
+    // More than one leaning, so that the last bar is not full.
+    await page.run(() => {
+      const { inspect } = globalThis.shelf;
+      const learned = [
+        { category: "Kitchen", weight: 0.6 },
+        { category: "Garden", weight: 0.2 },
+      ];
+      globalThis.shelf.inspect = async () => ({
+        ...(await inspect.call(globalThis.shelf)),
+        learned,
+      });
+      document.querySelector("onshelf-privacy").shelf = globalThis.shelf;
+    });
+    await until(
+      page,
+      () =>
+        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li").length === 2,
+    );
+    assert.deepEqual(await measure(), { choiceFirst: true, fillsFromLeft: true, tooWide: 0 });
+    await page.run(async () => {
+      const { PRIVACY_TEXTS } = await import("/onshelf/privacy.js");
+      Object.assign(document.documentElement, { dir: "rtl", lang: "he" });
+      const title =
+        "\u05de\u05d4 \u05d4\u05d7\u05e0\u05d5\u05ea \u05dc\u05de\u05d3\u05d4 \u05e2\u05dc\u05d9\u05da";
+      document.querySelector("onshelf-privacy").texts = { ...PRIVACY_TEXTS.en, title };
+    });
+    await until(
+      page,
+      () =>
+        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li").length === 2,
+    );
+    assert.deepEqual(await measure(), { choiceFirst: false, fillsFromLeft: false, tooWide: 0 });
+    await raw.evaluate(readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8"));
+    const found = await raw.evaluate(async () => {
+      const tags = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"];
+      const { violations } = await globalThis.axe.run(document, { runOnly: tags });
+      return violations.map(({ id }) => id);
+    });
+    assert.deepEqual(found, []);
+    await page.run(() => globalThis.shelf.dispose());
+  },
+);
+
 suite.test("with Global Privacy Control it says why nothing can be chosen", async ({ page }) => {
   await page.run(() =>
     Object.defineProperty(navigator, "globalPrivacyControl", { configurable: true, value: true }),

@@ -62,6 +62,29 @@ test("serve: nothing outside the mounts, nothing but reading", async () => {
   assert.equal((await fetch(server.url, { method: "POST" })).status, 405);
 });
 
+test("serve: a list of what was asked, only where it was wished for", async () => {
+  assert.equal((await fetch(`${server.url}/onshelf-log.json`)).status, 404);
+  const mounts = { "/": join(folder, "shop") };
+  const open = await startServer({ mounts, log: true });
+  try {
+    await fetch(`${open.url}/a.wasm?q=1`);
+    await fetch(`${open.url}/a.wasm?q=1`);
+    await fetch(`http://127.0.0.1:${open.port}/none`, { method: "POST", body: "hello" });
+    const read = async () => (await fetch(`${open.url}/onshelf-log.json`)).json();
+    await read();
+    assert.deepEqual(await read(), {
+      requests: 3,
+      bodies: 1,
+      rows: [
+        { method: "GET", path: "/a.wasm?q=1", host: "localhost", count: 2 },
+        { method: "POST", path: "/none", host: "127.0.0.1", count: 1 },
+      ],
+    });
+  } finally {
+    await open.close();
+  }
+});
+
 test("serve: the command line says where it listens, and refuses nonsense", async () => {
   const script = join(ROOT, "www/serve.mjs");
   const child = spawn(process.execPath, [script, "--port", "0", `/=${join(folder, "shop")}`]);

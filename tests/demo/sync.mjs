@@ -151,6 +151,7 @@ export async function syncRound(options) {
     };
     const mounts = { "/": join(demo, "site"), "/onshelf/": join(ROOT, "dist/onshelf") };
     const site = await startServer({
+      log: true,
       port: options.port,
       mounts: { ...mounts, "/models/": models },
       intercept: blank,

@@ -35,6 +35,8 @@ export class Loop {
   #owed = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lock: "none" | "asked" | "held" = "none";
+  /** Where site data are blocked, locks are, too: then tabs have nothing in common, and each learns for itself. */
+  #forbidden = false;
   #letGo: (() => void) | null = null;
   #closed = false;
 
@@ -98,7 +100,8 @@ export class Loop {
   /** Whether this tab may learn now; if not, the lock was asked for, and its coming goes on from here. */
   #owns(): boolean {
     const { lock } = this.#host;
-    if (this.#lock === "held" || lock === null || navigator.locks === undefined) return true;
+    if (this.#lock === "held" || lock === null || this.#forbidden) return true;
+    if (navigator.locks === undefined) return true;
     this.#lock = "asked";
     const giveUp = new AbortController();
     this.#letGo = () => giveUp.abort();
@@ -108,9 +111,12 @@ export class Loop {
         this.#letGo = letGo;
         this.#plan(0);
       });
-    // Refused where it was given up, or where locks are forbidden: then another try follows a click.
-    navigator.locks.request(lock, { signal: giveUp.signal }, held).catch(() => {
-      if (this.#lock === "asked" && !giveUp.signal.aborted) this.#lock = "none";
+    navigator.locks.request(lock, { signal: giveUp.signal }, held).catch((error: unknown) => {
+      // Refused where it was given up, or where locks are forbidden.
+      if (this.#lock !== "asked" || giveUp.signal.aborted) return;
+      this.#lock = "none";
+      this.#forbidden = error instanceof DOMException && error.name === "SecurityError";
+      if (this.#forbidden) this.#plan(0);
     });
     return false;
   }

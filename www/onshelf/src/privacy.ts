@@ -2,9 +2,9 @@
  * `<onshelf-privacy>`: shows a shopper what was learned on this device and lets them decide about it.
  *
  * ```ts
- * import { definePrivacyElement } from "onshelf/privacy";
+ * import { definePrivacyElement, type OnshelfPrivacy } from "onshelf/privacy";
  * definePrivacyElement();
- * document.querySelector("onshelf-privacy").shelf = shelf;
+ * document.querySelector<OnshelfPrivacy>("onshelf-privacy")!.shelf = shelf;
  * ```
  *
  * Fires `onshelf-consent` (`detail.consent`) when the shopper chose: the page remembers it and passes it to the

@@ -19,6 +19,7 @@ export class EraseDialog {
       },
       h("h2", { id: "erase-title" }, t.eraseTitle),
       h("p", {}, t.eraseText),
+      // A dialog gives the focus to its first button: to the one that does no harm.
       h(
         "div",
         { class: "dialog-buttons" },
@@ -27,7 +28,6 @@ export class EraseDialog {
           {
             type: "button",
             class: "button ghost",
-            autofocus: true,
             onclick: () => this.root.close(),
           },
           t.cancel,

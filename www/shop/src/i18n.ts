@@ -164,6 +164,37 @@ export const en = {
   deviceNow: (name: string) => `Now running on the ${name}.`,
   gpc: "Your browser asks sites not to use your data (Global Privacy Control). Nothing is learned or kept here while it does.",
   none: "–",
+  two: {
+    link: "Two shoppers, side by side",
+    title: "Two shoppers, one shop",
+    intro:
+      "The same shop twice, each with browser storage of its own, as on two devices. Shop a little on either side: the shelves drift apart, and no request tells the server of it.",
+    back: "To the shop",
+    go: "Let both shop",
+    stop: "Stop",
+    goHelp: "Each looks at a few products of one department, the two at different departments.",
+    shopper: (name: string) => `Shopper ${name}`,
+    frame: (name: string, host: string) => `The shop of shopper ${name}, at ${host}`,
+    state: (clicks: number, steps: number) =>
+      `${clicks === 1 ? "1 click" : `${number(clicks)} clicks`} this session, ${steps === 1 ? "1 learning step" : `${number(steps)} learning steps`}`,
+    waiting: "The shelf is being made ready…",
+    driftTitle: "How far the shelves have drifted apart",
+    common: (share: string, common: number, all: number) =>
+      `${share} in common: ${common} of the ${all} best products for either`,
+    shared: "on both shelves",
+    shelfOf: (name: string) => `The 12 best for shopper ${name}`,
+    seenTitle: "What the server has seen",
+    seenClicks: (clicks: number, requests: number) =>
+      `Since both shelves were ready: ${clicks === 1 ? "1 click" : `${number(clicks)} clicks`}, ${requests === 1 ? "1 request" : `${number(requests)} requests`}.`,
+    seenKinds: (requests: number, bodies: number) =>
+      `In all ${number(requests)} requests, ${bodies === 0 ? "none of them with anything to send" : `${number(bodies)} of them with a body`}. Its whole list, without this page's own:`,
+    seenNothing: "Nothing yet.",
+    seenNoList: "This server keeps no list of what it was asked. Start it with --log.",
+    method: "Method",
+    path: "Path",
+    from: (name: string) => `From ${name}`,
+    files: "Files that the server was asked for, and by whom",
+  },
   stages: {
     manifest: "reading the manifest",
     weights: "fetching the weights",

@@ -10,6 +10,7 @@ import { Panel } from "./panel.ts";
 import { linkTo, parseRoute, replaceRoute, startRouter } from "./router.ts";
 import type { Visit } from "./router.ts";
 import { Basket, restoreTheme } from "./store.ts";
+import { joinTwin, twinOrigin } from "./twin.ts";
 import type { Route } from "./types.ts";
 import { basketView } from "./views/basket.ts";
 import { categoryView } from "./views/category.ts";
@@ -70,7 +71,9 @@ class Shop {
       { class: "skip", href: "#main", onclick: (event) => this.#skip(event) },
       t.skip,
     );
-    const footer = h("footer", { class: "foot" }, h("p", {}, t.footer));
+    const twin = twinOrigin();
+    const beside = h("p", {}, h("a", { href: "./two.html", "data-testid": "two" }, t.two.link));
+    const footer = h("footer", { class: "foot" }, h("p", {}, t.footer), twin === null && beside);
     page.replaceChildren(
       skip,
       this.#header.root,
@@ -85,6 +88,7 @@ class Shop {
       live,
     );
     engine.onRefresh(() => void this.#view?.refresh());
+    if (twin !== null) joinTwin(this.#app, twin);
     addEventListener("shop:open-panel", () => this.#panel.reveal());
     window.onshelfDemo = {
       get shelf(): Onshelf | null {

@@ -1,3 +1,4 @@
+import type { RecommendRequest } from "../../../onshelf/src/index.ts";
 import type { App, View } from "../app.ts";
 import type { CategoryNode } from "../catalogue.ts";
 import { h, icon, icons } from "../dom.ts";
@@ -11,6 +12,12 @@ const DEPARTMENT_SHELVES = 4;
 const ORDER_DEPTH = 80;
 const FALLBACK = 16;
 const HERO_PICTURES = 3;
+/** The shelf that this shop is about. */
+export const FOR_YOU: RecommendRequest = {
+  slot: "home-for-you",
+  kind: "for_you",
+  max_per_category: 4,
+};
 
 function heroArt(app: App): HTMLElement {
   const art = h("div", { class: "hero-art", "aria-hidden": "true" });
@@ -51,7 +58,7 @@ function forYou(app: App): ShelfView {
     testId: "shelf-for-you",
     shape: "wall",
     announce: true,
-    request: { slot: "home-for-you", kind: "for_you", max_per_category: 4 },
+    request: FOR_YOU,
     fallback: app.catalogue.popular(FALLBACK),
     note: forYouNote(app),
   });

@@ -70,11 +70,15 @@ test(
     skip,
     timeout: 180_000,
   },
-  async () => {
+  async (t) => {
     // A private window denies storage to the frame of another site: so this one is an ordinary profile.
     const profile = await mkdtemp(join(tmpdir(), "onshelf-profile-"));
     const { chromium } = await import("playwright-core");
     const context = await chromium.launchPersistentContext(profile, BROWSER);
+    t.after(async () => {
+      await context.close();
+      await rm(profile, { recursive: true, force: true });
+    });
     const { page, problems } = await openTwo(context);
     const cold = await shelves(page);
     assert.deepEqual(cold[0], cold[1], "strangers are shown the same shelf");
@@ -117,8 +121,6 @@ test(
     }
     assert.match(await page.textContent(id("seen-clicks")), /: \d+ clicks, 0 requests\.$/);
     assert.deepEqual(problems, []);
-    await context.close();
-    await rm(profile, { recursive: true, force: true });
   },
 );
 
@@ -175,7 +177,7 @@ test(
   },
 );
 
-test("two: a shop in somebody else's frame tells nothing", { skip, timeout: 60_000 }, async () => {
+test("two: a shop in somebody else's frame tells nothing", { skip, timeout: 60_000 }, async (t) => {
   const context = await browser.newContext();
   const page = await context.newPage();
   const shop = `http://127.0.0.1:${site.port}/index.html?device=cpu`;
@@ -191,6 +193,8 @@ test("two: a shop in somebody else's frame tells nothing", { skip, timeout: 60_0
       return true;
     },
   });
+  // After a failure as well: an open server keeps the run from ending.
+  t.after(() => other.close());
   await page.goto(other.url);
   const frames = page.frames().slice(1);
   assert.equal(frames.length, 2);
@@ -199,5 +203,4 @@ test("two: a shop in somebody else's frame tells nothing", { skip, timeout: 60_0
   await page.waitForTimeout(500);
   assert.deepEqual(await page.evaluate(() => heard), []);
   await context.close();
-  await other.close();
 });

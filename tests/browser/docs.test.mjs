@@ -29,13 +29,15 @@ const of = (...languages) => SAMPLES.filter(({ language }) => languages.includes
 const where = ({ path, line }) => `${path}:${line}`;
 
 test("docs: every sample is of a kind that a test tries, or output and drawings", () => {
-  const tried = ["ts", "sh", "html", "csv", "toml"];
+  // `js` is the six lines that `examples.test.mjs` writes into an empty project.
+  const tried = ["ts", "tsx", "sh", "html", "csv", "toml", "js"];
   const shown = ["text", "nginx"];
   for (const sample of SAMPLES)
     assert.ok(
       [...tried, ...shown].includes(sample.language),
       `${where(sample)}: ${sample.language}`,
     );
+  assert.deepEqual(of("js").map(where), ["www/onshelf/README.md:8"]);
   assert.ok(of("ts").length >= 10 && of("sh").length >= 15 && of("html").length >= 2);
 });
 
@@ -43,8 +45,8 @@ test("docs: every sample is of a kind that a test tries, or output and drawings"
 function compile(samples) {
   const folder = mkdtempSync(join(tmpdir(), "onshelf-docs-"));
   try {
-    for (const [at, { code }] of samples.entries())
-      writeFileSync(join(folder, `sample${at}.ts`), asModule(code));
+    for (const [at, { code, language = "ts" }] of samples.entries())
+      writeFileSync(join(folder, `sample${at}.${language}`), asModule(code));
     const options = {
       compilerOptions: {
         strict: true,
@@ -55,30 +57,35 @@ function compile(samples) {
         target: "es2022",
         lib: ["es2022", "dom", "dom.iterable", "esnext.disposable"],
         types: [],
+        jsx: "react-jsx",
         paths: {
           onshelf: [join(ROOT, "dist/onshelf/index.d.ts")],
           "onshelf/privacy": [join(ROOT, "dist/onshelf/privacy.d.ts")],
+          "onshelf/shelf": [join(ROOT, "dist/onshelf/shelf-element.d.ts")],
+          "onshelf/react": [join(ROOT, "dist/onshelf/react.d.ts")],
+          react: [join(ROOT, "node_modules/@types/react/index.d.ts")],
+          "react/jsx-runtime": [join(ROOT, "node_modules/@types/react/jsx-runtime.d.ts")],
         },
       },
-      include: ["*.ts"],
+      include: ["*.ts", "*.tsx"],
     };
     writeFileSync(join(folder, "tsconfig.json"), JSON.stringify(options));
     const compiler = join(ROOT, "node_modules/typescript/bin/tsc");
     execFileSync(process.execPath, [compiler, "-p", folder], { encoding: "utf8", stdio: "pipe" });
     return "";
   } catch (error) {
-    return error.stdout.replace(/sample(\d+)\.ts/g, (_, at) => where(samples[at]));
+    return error.stdout.replace(/sample(\d+)\.tsx?/g, (_, at) => where(samples[at]));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 test("docs: TypeScript samples hold against the declarations that are shipped", () => {
-  assert.equal(compile(of("ts")), "");
-  const broken = "await shelf.recommend({ slot: 1 });\nawait shelf.forget();";
+  assert.equal(compile(of("ts", "tsx")), "");
+  const broken = "await shelf.recommend({ slot: 1 });\nawait shelf.forgetAll();";
   const said = compile([{ path: "broken.md", line: 1, code: broken }]);
   assert.match(said, /broken\.md:1.*not assignable/);
-  assert.match(said, /'forget' does not exist/);
+  assert.match(said, /'forgetAll' does not exist/);
 });
 
 /** What is wrong with one command of a sample. */
@@ -181,7 +188,9 @@ test("docs: the aggregators take the configurations of their page", { skip: unbu
   }
 });
 
-const html = new Map(of("html").map((sample) => [sample.flags[0], sample]));
+// Parts of pages are not opened by themselves: `page.test.mjs` and `shelf-element.test.mjs` have pages around them.
+const whole = of("html").filter(({ flags }) => flags[0] !== "part");
+const html = new Map(whole.map((sample) => [sample.flags[0], sample]));
 const suite = browserSuite("chromium", {
   ...REAL,
   intercept(request, response) {

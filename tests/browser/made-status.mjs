@@ -83,7 +83,7 @@ function version(now, number, gain, more = {}) {
     metrics: {
       validation_recall_20: 0.4112 + number / 1000,
       validation_mrr_20: 0.1524 + number / 1000,
-      ...(gain === null ? {} : { canary_mrr_20_gain: gain, canary_mrr_20_gain_error: 0.0011 }),
+      ...(gain === null ? {} : { canary_ndcg_20_gain: gain, canary_ndcg_20_gain_error: 0.0011 }),
     },
     ...more,
   };

@@ -216,7 +216,8 @@ suite.test(
     await until(
       page,
       () =>
-        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li").length === 2,
+        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li .bar").length ===
+        2,
     );
     assert.deepEqual(await measure(), { choiceFirst: true, fillsFromLeft: true, tooWide: 0 });
     await page.run(async () => {
@@ -229,7 +230,8 @@ suite.test(
     await until(
       page,
       () =>
-        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li").length === 2,
+        document.querySelector("onshelf-privacy").shadowRoot.querySelectorAll("li .bar").length ===
+        2,
     );
     assert.deepEqual(await measure(), { choiceFirst: false, fillsFromLeft: false, tooWide: 0 });
     await raw.evaluate(readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8"));

@@ -12,6 +12,7 @@ const GIVEN = {
   model: "declare const model: string;",
   publicKeys: "declare const publicKeys: string[];",
   shelf_id: "declare const shelf_id: string;",
+  popularIds: "declare const popularIds: string[];",
 };
 
 /** Every file whose samples are tried. */

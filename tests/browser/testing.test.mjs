@@ -18,13 +18,17 @@ const options = { bundle: true, format: "esm", logLevel: "error" };
 const node = { ...options, platform: "node", external: ["onshelf"], outdir: folder };
 await build({ ...node, entryPoints: [join(sources, "index.ts"), join(sources, "playwright.ts")] });
 await build({ ...options, entryPoints: [join(sources, "engine.ts")], outdir: folder });
-await build({ ...options, entryPoints: [join(ROOT, "www/onshelf/src/index.ts")], outdir: onshelf });
+await build({
+  ...options,
+  entryPoints: ["index.ts", "server.ts"].map((name) => join(ROOT, "www/onshelf/src", name)),
+  outdir: onshelf,
+});
 await cp(join(ROOT, "www/onshelf/package.json"), join(onshelf, "package.json"));
 await cp(join(ROOT, "www/testing/package.json"), join(folder, "package.json"));
 
 const testing = await import(join(folder, "index.js"));
 const { serveFake, watchTraffic } = await import(join(folder, "playwright.js"));
-const { OnshelfError } = await import(join(onshelf, "index.js"));
+const { OnshelfError } = await import(join(onshelf, "server.js"));
 const { addToCart, assertNothingUploaded, buy, choose, fakeOnshelf, learn, play, view } = testing;
 
 const ITEMS = [

@@ -1,13 +1,13 @@
 /**
  * `<onshelf-shelf>`: a shelf that a page drops in where it has one now.
  *
- * ```html
+ * ```html,part
  * <onshelf-shelf slot="home" count="4" heading="For you">…what the server rendered…</onshelf-shelf>
  * ```
  * ```ts
- * import { defineShelfElement } from "onshelf/shelf";
+ * import { defineShelfElement, type OnshelfShelf } from "onshelf/shelf";
  * defineShelfElement();
- * const element = document.querySelector("onshelf-shelf");
+ * const element = document.querySelector<OnshelfShelf>("onshelf-shelf")!;
  * element.products = await (await fetch("/products.json")).json(); // { "sku-1": { name, url, image, price }, … }
  * element.shelf = shelf;
  * ```

@@ -305,6 +305,10 @@ train() {
 }
 
 demo() {
+  case ${1:-} in
+    "" | --sync) ;;
+    *) die "demo takes no option $1; it takes --sync, and --once after that" ;;
+  esac
   build
   train
   mkdir -p "$DEMO/site"

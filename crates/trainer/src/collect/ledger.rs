@@ -91,11 +91,22 @@ pub enum Recorded {
 #[derive(Debug)]
 pub struct Ledger {
     path: PathBuf,
-    file: File,
+    file: Locked,
     releases: Vec<Release>,
     head: String,
     /// Bytes of whole lines.
     whole: u64,
+}
+
+/// A file that nobody else may lock, until it is dropped. Dropping unlocks it by name: closing alone does
+/// not where the process was forked meanwhile (to start another program), as the fork has the same lock.
+#[derive(Debug)]
+struct Locked(File);
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 fn hash_of(head: &str, entry: &str) -> String {
@@ -170,17 +181,18 @@ impl Ledger {
         }
         let new = !path.exists();
         let mut options = OpenOptions::new();
-        let mut file =
+        let file =
             options.read(true).write(true).create(true).truncate(false).open(path).with_context(about)?;
         if file.try_lock().is_err() {
             bail!("the ledger {} is in use by another process", path.display());
         }
+        let mut file = Locked(file);
         if new {
-            file.sync_all().with_context(about)?;
+            file.0.sync_all().with_context(about)?;
             sync_folder(path).with_context(about)?;
         }
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).with_context(about)?;
+        file.0.read_to_end(&mut bytes).with_context(about)?;
         let (releases, head, whole) = parse(&bytes).with_context(about)?;
         Ok(Self { path: path.to_owned(), file, releases, head, whole })
     }
@@ -226,14 +238,14 @@ impl Ledger {
         let (first, rest) = line.as_bytes().split_at(line.len() / 2);
         let mut write = || -> std::io::Result<()> {
             // What a crash cut off goes first: it would make the line after it unreadable.
-            self.file.set_len(self.whole)?;
-            self.file.seek(SeekFrom::Start(self.whole))?;
+            self.file.0.set_len(self.whole)?;
+            self.file.0.seek(SeekFrom::Start(self.whole))?;
             step("cut");
-            self.file.write_all(first)?;
+            self.file.0.write_all(first)?;
             step("half");
-            self.file.write_all(rest)?;
+            self.file.0.write_all(rest)?;
             step("written");
-            self.file.sync_all()
+            self.file.0.sync_all()
         };
         write().context(about)?;
         step("flushed");

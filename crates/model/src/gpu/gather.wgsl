@@ -2,14 +2,6 @@
 @group(0) @binding(0) var<storage, read> scores: array<f32>;
 @group(0) @binding(1) var<storage, read_write> found: array<atomic<u32>>;
 
-fn key_of(score: f32) -> u32 {
-    let bits = bitcast<u32>(score);
-    if ((bits & 0x7f800000u) == 0x7f800000u) {
-        return 0u;
-    }
-    return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     let bound = atomicLoad(&found[0]);

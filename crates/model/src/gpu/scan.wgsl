@@ -11,15 +11,6 @@ fn entry(at: u32) -> f32 {
     return bitcast<f32>(ask[1u + at]);
 }
 
-// Order of keys is order of scores; what is not finite has the key 0.
-fn key_of(score: f32) -> u32 {
-    let bits = bitcast<u32>(score);
-    if ((bits & 0x7f800000u) == 0x7f800000u) {
-        return 0u;
-    }
-    return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-}
-
 @compute @workgroup_size(256)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     var peak = 0u;

@@ -38,7 +38,8 @@ impl Shelf {
         let threads = workgroups * GROUP as usize;
         let constants =
             [("ITEMS", items), ("WORDS", words), ("ROW", row), ("THREADS", threads), ("ROOM", ROOM)];
-        let kernel = |name, body| Kernel::new(name, &constants, vec![body]);
+        let kernel = |name, body| Kernel::new(name, &constants, body);
+        let key = include_str!("key.wgsl");
         Self {
             items,
             groups_of: workgroups,
@@ -46,9 +47,9 @@ impl Shelf {
             scores: gpu.empty(items.max(1)),
             peaks: gpu.empty(threads),
             found: gpu.empty(2 + 2 * ROOM),
-            scan: kernel("scan", include_str!("scan.wgsl")),
-            bound: kernel("bound", include_str!("bound.wgsl")),
-            gather: kernel("gather", include_str!("gather.wgsl")),
+            scan: kernel("scan", vec![key, include_str!("scan.wgsl")]),
+            bound: kernel("bound", vec![include_str!("bound.wgsl")]),
+            gather: kernel("gather", vec![key, include_str!("gather.wgsl")]),
             codes,
             gpu: gpu.clone(),
         }

@@ -1,24 +1,13 @@
 /** Our side on WebGPU: the fixture's model in our kernels (`benches/fixture/src/gpu`), items frozen. */
 
 import init, { Fixture, GpuFixture } from "./onshelf_fixture_webgpu.js";
-import { weights } from "./weights.mjs";
+import { begin, weights } from "./weights.mjs";
 
 const SESSIONS = 8;
 const NEGATIVES = 128;
 
 export async function create({ cfg, base }) {
-  const marks = {};
-  let began = performance.now();
-  const mark = (name) => {
-    const now = performance.now();
-    marks[name] = now - began;
-    began = now;
-  };
-  const [, file] = await Promise.all([
-    init({ module_or_path: new URL("./onshelf_fixture_webgpu_bg.wasm", import.meta.url) }),
-    fetch(`${base}weights.safetensors`).then((response) => response.arrayBuffer()),
-  ]);
-  mark("fetch");
+  const { file, mark, marks } = await begin(init, "./onshelf_fixture_webgpu_bg.wasm", base);
   const { dim, len, blocks, heads, ffn } = cfg;
   const { items, rest } = weights(file, Fixture.layout(dim, len, blocks, heads, ffn));
   const model = await GpuFixture.create(

@@ -1,21 +1,10 @@
 /** Our side of the peers' benchmark: the fixture's model on plain slices (`benches/fixture`). */
 
 import init, { Fixture } from "./onshelf_fixture.js";
-import { weights } from "./weights.mjs";
+import { begin, weights } from "./weights.mjs";
 
 export async function create({ cfg, base }) {
-  const marks = {};
-  let began = performance.now();
-  const mark = (name) => {
-    const now = performance.now();
-    marks[name] = now - began;
-    began = now;
-  };
-  const [, file] = await Promise.all([
-    init({ module_or_path: new URL("./onshelf_fixture_bg.wasm", import.meta.url) }),
-    fetch(`${base}weights.safetensors`).then((response) => response.arrayBuffer()),
-  ]);
-  mark("fetch");
+  const { file, mark, marks } = await begin(init, "./onshelf_fixture_bg.wasm", base);
   const { dim, len, blocks, heads, ffn } = cfg;
   const { items, rest } = weights(file, Fixture.layout(dim, len, blocks, heads, ffn));
   const model = new Fixture(items, rest, dim, len, blocks, heads, ffn);

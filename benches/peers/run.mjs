@@ -14,7 +14,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
-import { browserPath, ROOT } from "../../tests/browser/harness.mjs";
+import { browserPath, CHROMIUM_ARGS, ROOT } from "../../tests/browser/harness.mjs";
 import { startServer } from "../../www/serve.mjs";
 import { PACKAGES, PEERS } from "./list.mjs";
 
@@ -30,17 +30,6 @@ const { values, positionals } = parseArgs({
 });
 const [work, fixture] = [resolve(positionals[0]), positionals[1]];
 
-/** As in the browser tests; WebGPU on the software adapter where there is no GPU. */
-const FLAGS = [
-  "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 const TIMEOUT_MS = 600_000;
 const PAGE =
   '<!doctype html><meta charset="utf-8"><script type="module" src="/page/measure.mjs"></script>';
@@ -76,7 +65,10 @@ function bytesOf(paths) {
 
 /** One peer in a browser of its own; what goes wrong is part of the row. */
 async function run(peer, url) {
-  const browser = await chromium.launch({ executablePath: browserPath("chromium"), args: FLAGS });
+  const browser = await chromium.launch({
+    executablePath: browserPath("chromium"),
+    args: CHROMIUM_ARGS,
+  });
   const logs = new Set();
   let timer;
   try {

@@ -34,7 +34,8 @@ export const ROOT = resolve(fileURLToPath(import.meta.url), "../../..");
 
 const FAKE = join(ROOT, "tests/browser/fake");
 
-const CHROMIUM_ARGS = [
+/** What Chromium is started with; WebGPU on the software adapter where there is no GPU. */
+export const CHROMIUM_ARGS = [
   "--no-sandbox",
   "--enable-unsafe-webgpu",
   "--use-webgpu-adapter=swiftshader",

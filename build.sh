@@ -46,6 +46,8 @@ help() {
   weigh     what weighs what in each module, by crate, before wasm-opt
   new-shoppers  learning on people who never entered training (Amazon Beauty, if ../shared/data has it):
             natively, and 200 of them again in Chromium
+  federated  what private rounds are worth and poisoned ones do, on diginetica (default) or beauty, if ../shared/data
+            has them; an hour and more
   clean     remove dist/ and build/ (the shared cache stays: `clean --cache` removes it too)
   onshelf   the command line, e.g. `./build.sh onshelf inspect dist`
 
@@ -460,7 +462,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | docs | check | bench | diginetica | size | weigh | clean) "$command" "$@" ;;
+  setup | build | demo | train | docs | check | bench | diginetica | federated | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

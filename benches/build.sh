@@ -163,3 +163,48 @@ new_shoppers() {
   onshelf_cli benchmark new-shoppers --input "$source" --out "$dir"
   node tests/bench/new-shoppers.mjs "$dir"
 }
+
+# What private rounds are worth, and what poisoned ones do: DIGINETICA's periods as rounds, or groups of Beauty's
+# users. Every step is kept, so it goes on where it was interrupted.
+federated() {
+  local what=${1:-diginetica} known=12 source train=(--passes 7) sizes=(--shoppers 1000,5000,10000)
+  local dir=$ROOT/build/federated/$what
+  case $what in
+    diginetica) source=${2:-$ROOT/../shared/data/ader_diginetica} ;;
+    beauty)
+      source=${2:-$ROOT/../shared/data/s3rec_amazon/Beauty.txt.gz} known=2 sizes=(--shoppers 1000,3000)
+      train=(--passes 12 --dropout 0.5 --max-len 50)
+      ;;
+    *) die "federated takes diginetica or beauty, and where its data are; not $what" ;;
+  esac
+  [ -e "$source" ] || die "no $what in $source; name the place of its data after the name"
+  if [ "$what" = beauty ]; then
+    groups_of_users "$source" "$dir/groups"
+    source=$dir/groups
+  fi
+  [ -e "$dir/data/dataset.json" ] || onshelf_cli prepare --input "$source" --out "$dir/data"
+  [ -e "$dir/teacher/teacher.json" ] ||
+    onshelf_cli train --data "$dir/data" --out "$dir/teacher" --last-period "$known" "${train[@]}"
+  [ -e "$dir/student/student.json" ] ||
+    onshelf_cli distill --data "$dir/data" --teacher "$dir/teacher" --out "$dir/student"
+  [ -e "$dir/central-teacher/teacher.json" ] ||
+    onshelf_cli update --data "$dir/data" --from "$dir/teacher" --out "$dir/central-teacher" --to $((known + 1))
+  [ -e "$dir/central-student/student.json" ] ||
+    onshelf_cli distill --data "$dir/data" --teacher "$dir/central-teacher" --out "$dir/central-student"
+  local rounds=(--data "$dir/data" --from "$dir/student" --seeds 1 --periods 1)
+  [ -e "$dir/rounds/federated.md" ] ||
+    onshelf_cli benchmark federated "${rounds[@]}" "${sizes[@]}" --central "$dir/central-student" --out "$dir/rounds"
+  [ -e "$dir/poisoned/poisoning.md" ] ||
+    onshelf_cli benchmark poisoning "${rounds[@]}" --out "$dir/poisoned"
+  cat "$dir/rounds/federated.md" "$dir/poisoned/poisoning.md"
+}
+
+# Users' histories have no periods; five groups of users take their place: three train, one learns, one tests.
+groups_of_users() {
+  local from=$1 to=$2
+  [ -e "$to/period_4.txt" ] && return 0
+  rm -rf "$to"
+  mkdir -p "$to.part"
+  zcat -f "$from" | awk -v to="$to.part" '{ file = to "/period_" $1 % 5 ".txt"; for (i = 2; i <= NF; i++) print $1, $i > file }'
+  mv "$to.part" "$to"
+}

@@ -121,25 +121,3 @@ suite.test("a full disk: learning goes on and says that nothing is kept", async 
   assert.ok(got.steps > 0);
   assert.equal(got.storage, "unavailable");
 });
-
-suite.test("the main thread never blocks for 50 ms", async ({ page }) => {
-  const long = await page.run(async ({ keys, model, items }) => {
-    const tasks = [];
-    new PerformanceObserver((list) =>
-      tasks.push(...list.getEntries().map((e) => e.duration)),
-    ).observe({
-      type: "longtask",
-      buffered: true,
-    });
-    const options = { model, publicKeys: keys, device: "cpu", storage: "indexeddb" };
-    const shelf = await onshelf.Onshelf.load(options);
-    for (let round = 0; round < 20; round++) {
-      await shelf.track({ event: "view_item", item_id: items[round % items.length] });
-      await Promise.all([shelf.recommend({ slot: "home" }), shelf.fineTune()]);
-    }
-    await new Promise((done) => setTimeout(done, 300));
-    await shelf.dispose();
-    return tasks;
-  }, given);
-  assert.deepEqual(long, []);
-});

@@ -112,30 +112,6 @@ suite.test(
   },
 );
 
-suite.test("no task of the main thread lasts 50 ms while shopping", async ({ page }) => {
-  const raw = await openShop(page);
-  await raw.evaluate(() => {
-    window.longTasks = [];
-    new PerformanceObserver((list) =>
-      window.longTasks.push(...list.getEntries().map((e) => Math.round(e.duration))),
-    ).observe({ type: "longtask" });
-  });
-  for (const at of [0, 1, 2]) {
-    const link = raw
-      .locator(`${id("shelf-for-you")} ${id("product-card")}`)
-      .nth(at)
-      .locator("a")
-      .first();
-    await link.click();
-    await raw.waitForSelector(id("add-to-basket"));
-    await raw.waitForTimeout(500);
-    await raw.evaluate(() => (location.hash = "#/"));
-    await raw.waitForSelector(`${id("shelf-for-you")} ${id("product-card")}`);
-    await raw.waitForTimeout(300);
-  }
-  assert.deepEqual(await raw.evaluate(() => window.longTasks), []);
-});
-
 for (const scheme of ["light", "dark"]) {
   suite.test(`accessibility rules hold, ${scheme}`, async ({ page }) => {
     const axe = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");

@@ -289,7 +289,10 @@ export interface Explanation {
   score: number;
   /** The session's events that moved the score, most helpful first; `position` counts from 0, oldest first. */
   because: { item_id: string; position: number; contribution: number }[];
-  /** The share of the score that comes from what was learned on this device. */
+  /**
+   * The share of the score that comes from what was learned on this device. On a shelf it counts among the 15 items
+   * that the shipped model likes best there; those behind keep the shipped order.
+   */
   personal_contribution: number;
 }
 

@@ -9,6 +9,7 @@ pub mod federated;
 pub mod leave_one_out;
 mod machine;
 pub mod new_shoppers;
+mod plot;
 mod report;
 mod simple;
 pub mod student_size;

@@ -5,11 +5,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use onshelf_core::metrics::Summary;
-use plotters::prelude::*;
 use serde::Serialize;
 
 use super::chain::{JOINT, STUDENT};
-use super::{Cell, Results, by_run};
+use super::{Cell, Results, by_run, plot};
 use crate::baselines::Baseline;
 use crate::evaluate::mean;
 use crate::files::{write_atomic, write_json};
@@ -206,43 +205,17 @@ impl Report {
     fn plot(&self, path: &Path, title: &str, value: fn(&Summary) -> f64) -> Result<()> {
         let lines: Vec<&Line> =
             self.lines.iter().filter(|l| !Baseline::NAMES[..2].contains(&l.method.as_str())).collect();
-        let points: Vec<(u32, f64)> =
-            lines.iter().flat_map(|l| l.by_period.iter().map(|(&p, s)| (p, value(s)))).collect();
-        let Some(first) = points.iter().map(|p| p.0).min() else { return Ok(()) };
-        let last = points.iter().map(|p| p.0).max().unwrap_or(first);
+        let line = |l: &&Line| {
+            let points = l.by_period.iter().map(|(&p, s)| (f64::from(p), value(s)));
+            (l.method.clone(), points.collect::<Vec<_>>())
+        };
+        let lines: Vec<plot::Line> = lines.iter().map(line).collect();
+        let points: Vec<(f64, f64)> = lines.iter().flat_map(|l| l.1.iter().copied()).collect();
+        let Some(first) = points.iter().map(|p| p.0).min_by(f64::total_cmp) else { return Ok(()) };
+        let last = points.iter().map(|p| p.0).fold(first + 1.0, f64::max);
         let low = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min).floor();
-        let high = points.iter().map(|p| p.1).fold(f64::NEG_INFINITY, f64::max).ceil();
-        let mut svg = String::new();
-        {
-            let root = SVGBackend::with_string(&mut svg, (960, 540)).into_drawing_area();
-            root.fill(&WHITE)?;
-            let mut chart = ChartBuilder::on(&root)
-                .caption(title, ("sans-serif", 22))
-                .margin(16)
-                .x_label_area_size(36)
-                .y_label_area_size(48)
-                .right_y_label_area_size(8)
-                .build_cartesian_2d(first..last.max(first + 1), low..high.max(low + 1.0))?;
-            chart.configure_mesh().x_desc("tested period").label_style(("sans-serif", 14)).draw()?;
-            for (at, line) in lines.iter().enumerate() {
-                let colour = Palette99::pick(at).to_rgba();
-                chart
-                    .draw_series(LineSeries::new(
-                        line.by_period.iter().map(|(&p, s)| (p, value(s))),
-                        colour.stroke_width(2),
-                    ))?
-                    .label(line.method.clone())
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)));
-            }
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::LowerRight)
-                .background_style(WHITE.mix(0.9))
-                .border_style(BLACK.mix(0.3))
-                .label_font(("sans-serif", 13))
-                .draw()?;
-            root.present()?;
-        }
+        let high = points.iter().map(|p| p.1).fold(low + 1.0, f64::max).ceil();
+        let svg = plot::draw(title, "tested period", first..last, low..high, &lines)?;
         write_atomic(path, svg.as_bytes())
     }
 }

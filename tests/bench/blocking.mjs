@@ -1,20 +1,21 @@
 /**
- * Total blocking time that onshelf adds to the demo's product page, on a main thread slowed down
- * fourfold: the same page with the package and with it taken away, several times in turns.
+ * Total blocking time that onshelf adds to the demo's product page on a main thread a quarter as fast: the same
+ * page with the package and with it taken away, several times in turns.
  *
- *     node tests/bench/blocking.mjs [FOLDER] [--rounds 9] [--profile FILE]
+ *     node tests/bench/blocking.mjs [FOLDER] [--rounds 9] [--throttled] [--tasks]
  *
- * FOLDER holds `products.json` and `models/` (default: the demo's, build/demo). As in Lighthouse, blocking
- * time is what the tasks after the first contentful paint last beyond 50 ms each, until the page
- * has been quiet for five seconds. A first visit begins without any storage; a return visit finds
- * what the first one left. `--profile` writes a profile of the processor (DevTools reads it) of one
- * more first visit, and prints which functions took longest.
+ * FOLDER holds `products.json` and `models/` (default: the demo's, build/demo). Blocking time is, as in Lighthouse,
+ * what the main thread's tasks after the first contentful paint last beyond 50 ms each, until the page has been
+ * quiet for five seconds. A first visit begins without any storage; a return visit finds what the first one left.
  *
- * The slowing down is DevTools' `Emulation.setCPUThrottlingRate`: it stops the page's main thread
- * three quarters of the time, and leaves workers alone.
+ * Slowed down as Lighthouse's simulated throttling does it: the page runs at full speed, and each task counts four
+ * times the processor time that its thread took, by Chromium's trace. So what else the machine does hardly matters.
+ * `--throttled` takes DevTools' own slowing down (`Emulation.setCPUThrottlingRate`) and the Long Tasks API
+ * instead: wall-clock time, of use on a quiet machine only, since waiting for a core is slowed down as well.
+ * Neither slows workers. `--tasks` lists the longest tasks and what was done in them.
  */
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { cpus, loadavg, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -25,11 +26,16 @@ import { launchChromium, ROOT } from "../browser/harness.mjs";
 import { readVersion } from "./served.mjs";
 
 const RATE = 4;
+const LONG_MS = 50;
 const AIM_MS = 50;
 const QUIET_MS = 5000;
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { rounds: { type: "string", default: "9" }, profile: { type: "string" } },
+  options: {
+    rounds: { type: "string", default: "9" },
+    throttled: { type: "boolean", default: false },
+    tasks: { type: "boolean", default: false },
+  },
 });
 const shop = resolve(positionals[0] ?? join(ROOT, "build/demo"));
 if (!existsSync(join(shop, "products.json")) || !existsSync(join(ROOT, "dist/onshelf/index.js")))
@@ -39,8 +45,31 @@ if (!existsSync(join(shop, "products.json")) || !existsSync(join(ROOT, "dist/ons
 const ABSENT = `export class OnshelfError extends Error {}
 export const Onshelf = { load: () => new Promise(() => {}) };`;
 
-/** The shop as build.sh bundles it, with or without the package in it. */
-async function bundle(folder, without) {
+/** Work of always the same size, some 60 ms of a processor. */
+function work() {
+  let value = 1;
+  for (let at = 0; at < 6e7; at++) value = Math.imul(value, 0x01000193) ^ at;
+  return value;
+}
+
+/** A package that blocks the page once, on purpose: that much must be measured of it. */
+const CONTROL = `export class OnshelfError extends Error {}
+${work}
+export const Onshelf = { load: () => new Promise(() => setTimeout(work, 500)) };`;
+
+/** What the control blocks a slow page for: the same work here, in the same engine, in processor time. */
+function expected() {
+  work();
+  const times = Array.from({ length: 5 }, () => {
+    const before = process.cpuUsage();
+    work();
+    return process.cpuUsage(before).user / 1000;
+  });
+  return RATE * median(times) - LONG_MS;
+}
+
+/** The shop as build.sh bundles it, with the package or with something else in its place. */
+async function bundle(folder, instead) {
   const absent = {
     name: "absent",
     setup(made) {
@@ -48,7 +77,7 @@ async function bundle(folder, without) {
         path: "absent",
         namespace: "absent",
       }));
-      made.onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: ABSENT }));
+      made.onLoad({ filter: /.*/, namespace: "absent" }, () => ({ contents: instead }));
     },
   };
   const source = join(ROOT, "www/shop");
@@ -60,7 +89,7 @@ async function bundle(folder, without) {
     target: "es2022",
     outdir: folder,
     logLevel: "warning",
-    plugins: without ? [absent] : [],
+    plugins: instead === null ? [] : [absent],
   });
   await cp(join(source, "index.html"), join(folder, "index.html"));
   await cp(join(shop, "products.json"), join(folder, "products.json"));
@@ -75,80 +104,108 @@ function watch() {
   }).observe({ type: "longtask", buffered: true });
 }
 
-/** Waits, in the page, until it is ready and quiet, and adds up what blocked. */
-async function blocked({ without, quiet }) {
+/** Waits, in the page, until it is ready and quiet, and gives the long tasks and the first paint. */
+async function settle({ ranks, quiet }) {
   const wait = (ms) => new Promise((done) => setTimeout(done, ms));
   const { dataset } = document.documentElement;
   const cards = () => document.querySelectorAll(".card").length;
-  while (without ? cards() === 0 : dataset.ready !== "true") await wait(50);
+  while (ranks ? dataset.ready !== "true" : cards() === 0) await wait(50);
   const ready = performance.now();
-  const last = () => {
-    const ends = globalThis.longTasks.map(({ startTime, duration }) => startTime + duration);
-    return Math.max(ready, ...ends);
-  };
-  while (performance.now() - last() < quiet) await wait(100);
-  const painted = performance.getEntriesByName("first-contentful-paint")[0].startTime;
-  const tasks = globalThis.longTasks.map(({ startTime, duration }) => [startTime, duration]);
-  const blocking = tasks.map(([start, duration]) => {
-    const from = Math.max(start + 50, painted);
-    return Math.max(0, start + duration - from);
-  });
-  return {
-    ms: blocking.reduce((sum, one) => sum + one, 0),
-    long: blocking.filter((one) => one > 0).length,
-    tasks: tasks.map(([start, duration]) => `${Math.round(start)}+${Math.round(duration)}`),
-    painted,
-  };
+  const ends = () => globalThis.longTasks.map((task) => task.startTime + task.duration);
+  while (performance.now() - Math.max(ready, ...ends()) < quiet) await wait(100);
+  const [{ startTime: painted }] = performance.getEntriesByName("first-contentful-paint");
+  return { painted, tasks: globalThis.longTasks };
+}
+
+/** What tasks last beyond 50 ms each, after the first paint. */
+const blocking = (tasks, painted) =>
+  tasks.reduce((sum, { startTime, duration }) => {
+    const from = Math.max(startTime + LONG_MS, painted);
+    return sum + Math.max(0, startTime + duration - from);
+  }, 0);
+
+/**
+ * The tasks of the page's main thread in a trace, with four times the processor time that they took and the
+ * names of what was done in each; and when the first contentful paint was.
+ */
+function slowed(trace) {
+  const events = trace.traceEvents;
+  const paint = events.filter(({ name }) => name === "firstContentfulPaint").at(-1);
+  if (paint === undefined) throw new Error("the trace has no first contentful paint");
+  const own = events.filter(
+    ({ pid, tid, ph }) => pid === paint.pid && tid === paint.tid && ph === "X",
+  );
+  const tasks = own.filter(({ name }) => name === "RunTask");
+  if (tasks.length === 0 || tasks.some(({ tdur }) => tdur === undefined))
+    throw new Error("the trace does not tell the processor time of tasks");
+  const slow = tasks.map(({ ts, dur, tdur }) => ({
+    startTime: ts / 1000,
+    duration: (RATE * tdur) / 1000,
+    parts: () => {
+      const spent = new Map();
+      for (const part of own) {
+        if (part.name === "RunTask" || part.ts < ts || part.ts >= ts + dur) continue;
+        const name = part.args?.data?.functionName ?? part.args?.data?.type ?? "";
+        const key = `${part.name} ${name}`.trim();
+        spent.set(key, (spent.get(key) ?? 0) + (RATE * (part.tdur ?? 0)) / 1000);
+      }
+      return [...spent].sort((a, b) => b[1] - a[1]).slice(0, 6);
+    },
+  }));
+  return { painted: paint.ts / 1000, tasks: slow };
 }
 
 const folder = mkdtempSync(join(tmpdir(), "onshelf-blocking-"));
 const servers = {};
 let browser;
 
-async function visit(page, path, without) {
+/** Opens the page and gives its blocking time. */
+async function visit(page, path, name) {
   const session = await page.context().newCDPSession(page);
-  await session.send("Emulation.setCPUThrottlingRate", { rate: RATE });
+  if (values.throttled) await session.send("Emulation.setCPUThrottlingRate", { rate: RATE });
   // A change of the fragment alone would not load the page anew.
   await page.goto("about:blank");
-  await page.goto(servers[without ? "without" : "with"].url + path);
-  const told = await page.evaluate(blocked, { without, quiet: QUIET_MS });
+  if (!values.throttled)
+    await browser.startTracing(page, {
+      categories: ["disabled-by-default-devtools.timeline", "devtools.timeline", "loading"],
+    });
+  await page.goto(servers[name].url + path);
+  const { painted, tasks } = await page.evaluate(settle, {
+    ranks: name === "with",
+    quiet: QUIET_MS,
+  });
   await session.detach();
-  return told;
+  if (values.throttled) return { ms: blocking(tasks, painted), whole: blocking(tasks, 0), tasks };
+  const trace = slowed(JSON.parse(String(await browser.stopTracing())));
+  // Times in a trace are not slowed down, so a task is before the paint or after it.
+  const after = trace.tasks.filter(({ startTime }) => startTime >= trace.painted);
+  return {
+    ms: blocking(after, 0),
+    whole: blocking(trace.tasks, 0),
+    tasks: trace.tasks.filter(({ duration }) => duration > LONG_MS),
+  };
 }
 
 /** One first visit and one return visit. */
-async function measure(path, without) {
+async function measure(path, name) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
   const page = await context.newPage();
   await page.addInitScript(watch);
-  const first = await visit(page, path, without);
-  const again = await visit(page, path, without);
+  const first = await visit(page, path, name);
+  const again = await visit(page, path, name);
   await context.close();
   return { first, again };
 }
 
-async function profile(path, file) {
-  const context = await browser.newContext({ viewport: { width: 1280, height: 900 } });
-  const page = await context.newPage();
-  await page.addInitScript(watch);
-  const session = await context.newCDPSession(page);
-  await session.send("Profiler.enable");
-  await session.send("Profiler.setSamplingInterval", { interval: 200 });
-  await session.send("Profiler.start");
-  const told = await visit(page, path, false);
-  const { profile: taken } = await session.send("Profiler.stop");
-  writeFileSync(file, JSON.stringify(taken));
-  const spent = new Map();
-  const names = new Map(taken.nodes.map(({ id, callFrame }) => [id, callFrame]));
-  taken.samples.forEach((id, at) => {
-    const { functionName, url, lineNumber, columnNumber } = names.get(id);
-    const name = `${functionName || "(unnamed)"} ${url.split("/").pop()}:${lineNumber + 1}:${columnNumber}`;
-    spent.set(name, (spent.get(name) ?? 0) + (taken.timeDeltas[at] ?? 0) / 1000);
-  });
-  console.log(`long tasks (start+duration): ${told.tasks.join(" ")}`);
-  for (const [name, ms] of [...spent].sort((a, b) => b[1] - a[1]).slice(0, 20))
-    console.log(`${ms.toFixed(0).padStart(7)} ms  ${name}`);
-  await context.close();
+function list(told) {
+  for (const name of ["without", "with"])
+    for (const kind of ["first", "again"]) {
+      console.log(`\n${kind} visit, ${name} onshelf, tasks over ${LONG_MS} ms:`);
+      for (const { startTime, duration, parts } of told[name][kind].tasks) {
+        console.log(`  at ${startTime.toFixed(0)}: ${duration.toFixed(0)} ms`);
+        for (const [what, ms] of parts?.() ?? []) console.log(`    ${ms.toFixed(0)} ms ${what}`);
+      }
+    }
 }
 
 const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)];
@@ -160,8 +217,8 @@ const load = () =>
     .join(", ")} on ${cpus().length} cores`;
 
 try {
-  for (const name of ["with", "without"]) {
-    await bundle(join(folder, name), name === "without");
+  for (const [name, instead] of Object.entries({ with: null, without: ABSENT, control: CONTROL })) {
+    await bundle(join(folder, name), instead);
     const mounts = {
       "/": join(folder, name),
       "/onshelf/": join(ROOT, "dist/onshelf"),
@@ -172,28 +229,48 @@ try {
   browser = await launchChromium();
   const { trained } = readVersion(join(shop, "models"));
   const path = `/index.html?device=cpu#/p/${encodeURIComponent(trained[0])}`;
+  console.log(
+    values.throttled
+      ? `slowed down ${RATE} times by DevTools, wall-clock time`
+      : `processor time of the main thread's tasks, ${RATE} times`,
+  );
   console.log(`before: ${load()}`);
   // The first page of a browser pays for what the browser starts late.
-  await measure(path, true);
+  await measure(path, "without");
   const told = [];
   for (let round = 0; round < Number(values.rounds); round++) {
-    const order = round % 2 === 0 ? [false, true] : [true, false];
+    const order = round % 2 === 0 ? ["with", "without"] : ["without", "with"];
     const one = {};
-    for (const without of order) one[without ? "without" : "with"] = await measure(path, without);
+    for (const name of order) one[name] = await measure(path, name);
     told.push(one);
   }
-  console.log(`after:  ${load()}`);
-  for (const kind of ["first", "again"]) {
-    const of = (name) => told.map((one) => one[name][kind].ms);
-    const apart = told.map((one) => one.with[kind].ms - one.without[kind].ms);
-    const added = median(of("with")) - median(of("without"));
-    console.log(
-      `${kind === "first" ? "first visit" : "return visit"}, ${told.length} rounds: with onshelf ${shown(of("with"))}, ` +
-        `without ${shown(of("without"))}; difference of the medians ${added.toFixed(0)} ms, ` +
-        `median of the differences ${shown(apart)}; aim ${AIM_MS} ms`,
-    );
+  const control = [];
+  for (let round = 0; round < 3; round++) {
+    const { first, again } = await measure(path, "control");
+    control.push(first.ms - told.at(-1).without.first.ms, again.ms - told.at(-1).without.again.ms);
   }
-  if (values.profile !== undefined) await profile(path, resolve(values.profile));
+  console.log(`after:  ${load()}`);
+  console.log(
+    `control: a task made on purpose adds ${shown(control)}; by its processor time it is ${expected().toFixed(0)} ms`,
+  );
+  for (const [kind, name] of [
+    ["first", "first visit"],
+    ["again", "return visit"],
+  ])
+    for (const [what, from] of [
+      ["ms", "from the first paint"],
+      ["whole", "from the start, which is no part of the aim"],
+    ]) {
+      const of = (which) => told.map((one) => one[which][kind][what]);
+      const apart = told.map((one) => one.with[kind][what] - one.without[kind][what]);
+      const added = median(of("with")) - median(of("without"));
+      console.log(
+        `${name}, ${from}, ${told.length} rounds: with onshelf ${shown(of("with"))}, without ${shown(of("without"))}; ` +
+          `difference of the medians ${added.toFixed(0)} ms, median of the differences ${shown(apart)}` +
+          (what === "ms" ? `; aim ${AIM_MS} ms` : ""),
+      );
+    }
+  if (values.tasks) list(told.at(-1));
 } finally {
   await browser?.close();
   for (const server of Object.values(servers)) await server.close();

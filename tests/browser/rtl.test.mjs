@@ -8,7 +8,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { cp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, before } from "node:test";
+import { after, before, test } from "node:test";
 import { browserSuite, ROOT } from "./harness.mjs";
 
 const KINDS = [
@@ -65,11 +65,10 @@ const SIZES = [
   { width: 360, height: 740 },
 ];
 
-async function open(page, query, view) {
-  const { raw } = page;
+async function open({ page: { raw }, url }, query, view) {
   // A change of the fragment alone would not load the page anew.
   await raw.goto("about:blank");
-  await raw.goto(`${page.site}/index.html?device=cpu&${query}${view}`);
+  await raw.goto(`${url}/index.html?device=cpu&${query}${view}`);
   await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
   await raw.waitForTimeout(300);
   return raw;
@@ -105,12 +104,11 @@ for (const size of SIZES)
   suite.test(
     `from right to left the shop is its own mirror image, ${size.width}`,
     async (given) => {
-      const page = { raw: given.page.raw, site: given.url };
-      await page.raw.emulateMedia({ reducedMotion: "reduce" });
-      await page.raw.setViewportSize(size);
+      await given.page.raw.emulateMedia({ reducedMotion: "reduce" });
+      await given.page.raw.setViewportSize(size);
       let compared = 0;
       for (const view of VIEWS) {
-        const { wrong, boxes } = await notMirrored(await open(page, "dir=ltr", view));
+        const { wrong, boxes } = await notMirrored(await open(given, "dir=ltr", view));
         assert.deepEqual(wrong, [], view);
         compared += boxes;
       }
@@ -121,14 +119,13 @@ for (const size of SIZES)
 suite.test(
   "the shop speaks Arabic, from right to left, and leads back to English",
   async (given) => {
-    const page = { raw: given.page.raw, site: given.url };
     const axe = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
     for (const colorScheme of ["light", "dark"])
       for (const size of SIZES)
         for (const view of VIEWS) {
-          await page.raw.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-          await page.raw.setViewportSize(size);
-          const raw = await open(page, "lang=ar", view);
+          await given.page.raw.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+          await given.page.raw.setViewportSize(size);
+          const raw = await open(given, "lang=ar", view);
           const where = `${view}, ${colorScheme}, ${size.width}`;
           const { lang, dir } = await raw.evaluate(() => ({
             lang: document.documentElement.lang,
@@ -148,8 +145,8 @@ suite.test(
           const wide = await raw.evaluate(() => document.documentElement.scrollWidth - innerWidth);
           assert.ok(wide <= 0, `${where}: ${wide} pixels too wide`);
         }
-    await page.raw.setViewportSize(SIZES[0]);
-    const raw = await open(page, "lang=ar&dir=rtl", "#/p/item-6");
+    await given.page.raw.setViewportSize(SIZES[0]);
+    const raw = await open(given, "lang=ar&dir=rtl", "#/p/item-6");
     await raw.click('[data-testid="languages"] a[lang="en"]');
     await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
     const { lang, dir } = await raw.evaluate(() => ({
@@ -162,10 +159,9 @@ suite.test(
 );
 
 suite.test("a shelf's arrows scroll on and back from right to left", async (given) => {
-  const page = { raw: given.page.raw, site: given.url };
-  await page.raw.emulateMedia({ reducedMotion: "reduce" });
-  await page.raw.setViewportSize({ width: 1000, height: 900 });
-  const raw = await open(page, "dir=rtl", "#/");
+  await given.page.raw.emulateMedia({ reducedMotion: "reduce" });
+  await given.page.raw.setViewportSize({ width: 1000, height: 900 });
+  const raw = await open(given, "dir=rtl", "#/");
   const popular = '[data-testid="shelf-popular"]';
   const at = () => raw.$eval(`${popular} .cards`, (list) => Math.round(list.scrollLeft));
   assert.equal(await at(), 0);
@@ -180,7 +176,7 @@ suite.test("a shelf's arrows scroll on and back from right to left", async (give
   assert.ok(onAt.x < backAt.x, "the arrow that leads on stands further left");
 });
 
-suite.test("every language says everything that English says", async (given) => {
+test("the shop: every language says everything that English says", async () => {
   const { build } = await import("esbuild");
   const outfile = join(folder, "i18n.mjs");
   await build({
@@ -193,7 +189,6 @@ suite.test("every language says everything that English says", async (given) => 
     outfile,
     logLevel: "warning",
   });
-  assert.ok(given.url);
   const { ar, en } = await import(outfile);
   const said = (table, path = "") =>
     Object.entries(table).flatMap(([key, text]) =>

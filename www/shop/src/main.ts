@@ -111,7 +111,10 @@ class Shop {
       live,
     );
     engine.onRefresh(() => void this.#view?.refresh());
-    if (twin !== null) joinTwin(this.#app, twin);
+    if (twin !== null) {
+      document.documentElement.dataset["twin"] = "true";
+      joinTwin(this.#app, twin);
+    }
     addEventListener("shop:open-panel", () => this.#panel.reveal());
     window.onshelfDemo = {
       get shelf(): Onshelf | null {

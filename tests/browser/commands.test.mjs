@@ -45,11 +45,11 @@ const reasonOf = (command) => ONLY_CHECKED.find(([start]) => start.test(command)
 
 /** Logs for commands that read some: `simulate` itself, and small. */
 const LOGS = (folder) =>
-  `onshelf simulate --out ${folder} --products 60 --shoppers 120 --days 63 --seed 3`;
+  `onshelf simulate --out ${folder} --products 150 --shoppers 200 --days 63 --seed 3`;
 /** In the words of a page, what is made smaller: log sizes, and nothing else. */
 const SMALLER = [
-  ["--products 600 --shoppers 1200 --days 56", "--products 60 --shoppers 120 --days 56"],
-  ["--shoppers 285000", "--shoppers 60"],
+  ["--products 600 --shoppers 1200 --days 56", "--products 150 --shoppers 200 --days 56"],
+  ["--shoppers 285000", "--shoppers 120"],
 ];
 
 /** What must be there before a page's commands. */

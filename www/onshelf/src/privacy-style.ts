@@ -11,6 +11,9 @@ export const STYLE = `
   background: var(--ground);
   font: var(--onshelf-font, inherit);
 }
+@supports (color: light-dark(#000, #fff)) {
+  :host { --accent: var(--onshelf-accent, light-dark(#0b57d0, #8ab4f8)); }
+}
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
 h2 { font-size: 1.25em; margin: 0 0 0.75em; }

@@ -117,7 +117,7 @@ export class ShelfView {
 
   async #draw(ids: readonly string[], animate: boolean): Promise<number> {
     this.root.hidden = ids.length === 0;
-    return this.#list.show(ids, animate);
+    return this.#list.show(ids, animate, this.app.orders.has(this.spec.request.slot));
   }
 
   async refresh(): Promise<void> {

@@ -344,7 +344,7 @@ check() {
   setup
   say "formatting"
   cargo fmt --all --check
-  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "docs/**/*.{mjs,css}" "benches/**/*.mjs" "examples/**/*.{js,jsx,html,css}" "*.json"
+  npx --no-install prettier --log-level warn --check "www/**/*.{ts,mjs,css,html}" "tests/**/*.mjs" "docs/**/*.{mjs,js,css}" "benches/**/*.mjs" "examples/**/*.{js,jsx,html,css}" "*.json"
   say "Clippy, native"
   native clippy --release --locked --workspace --all-targets -- -D warnings
   say "Clippy, native, with S3"

@@ -129,6 +129,8 @@ bench() {
   bench_instructions
   say "the main thread while the worker learns"
   if [ -e "$real/models/latest.json" ]; then node tests/bench/main-thread.mjs "$real/models"; else node tests/bench/main-thread.mjs; fi
+  say "what the package adds to the main thread while the demo's product page loads"
+  if [ -e "$DEMO/products.json" ]; then node tests/bench/blocking.mjs "$DEMO"; else node tests/bench/blocking.mjs "$ONSHELF_TEST_MODEL"; fi
   bench_peers
 }
 

@@ -35,7 +35,7 @@ docs() {
   docs_api "$work/api"
   say "the documentation site"
   rm -rf "$work/src" "$ROOT/build/site"
-  cp docs/book/book.toml docs/book/site.css "$work/"
+  cp docs/book/book.toml docs/book/site.css docs/book/site.js "$work/"
   node docs/book/stage.mjs "$work/src" "$work/api"
   mdbook build "$work" >&2
   node docs/book/links.mjs "$ROOT/build/site" || die "links lead nowhere"

@@ -19,6 +19,7 @@ const NAMED = {
   "CHANGELOG.md": "changelog.md",
   "README.md": "README.md",
   "www/onshelf/README.md": "package.md",
+  "www/testing/README.md": "testing.md",
 };
 
 /** Folders of pictures. */
@@ -85,10 +86,19 @@ export function turnLinks(text, path, places) {
 /** What typedoc wrote of each entry of the package, and where it stands in the book. */
 const ENTRIES = { "index.md": "onshelf.md", "privacy.md": "onshelf-privacy.md" };
 
+/** Typedoc numbers an anchor as if its heading came before; where there is one heading of the name it has no number. */
+function anchored(text) {
+  const headings = [...text.matchAll(/^#+ (\S+)$/gm)].map(([, name]) => name.toLowerCase());
+  const count = (name) => headings.filter((heading) => heading === name).length;
+  return text.replace(/\]\(#([a-z]+)-\d+\)/g, (whole, name) =>
+    count(name) === 1 ? `](#${name})` : whole,
+  );
+}
+
 /** The API reference: typedoc's pages, under names that are not another page's. */
 function stageApi(api, write) {
   for (const [name, place] of Object.entries(ENTRIES)) {
-    const text = readFileSync(join(api, name), "utf8");
+    const text = anchored(readFileSync(join(api, name), "utf8"));
     const turned = text.replace(
       /\]\((index|privacy)\.md/g,
       (_, entry) => `](${ENTRIES[`${entry}.md`]}`,

@@ -1,24 +1,31 @@
 /**
- * Screenshots of the demo shop into docs/screenshots, light and dark, desktop and phone.
+ * Screenshots of the demo shop, the privacy element and the operator's console into docs/screenshots, light and
+ * dark, desktop and phone.
  *
- *     node tests/bench/screenshots.mjs [DEMO FOLDER]
+ *     node tests/bench/screenshots.mjs [DEMO FOLDER] [--console ADDRESS]
  *
- * The folder is the one that `./build.sh demo` filled.
+ * The folder is the one that `./build.sh demo` filled. ADDRESS is what `./build.sh demo --sync` prints for
+ * the console, token included; without it the console's pictures stay as they are.
  */
 
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
 import { ROOT } from "../browser/harness.mjs";
 import { openDemo } from "./served.mjs";
 
-const demo = resolve(process.argv[2] ?? join(ROOT, "build/demo"));
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { console: { type: "string" } },
+});
+const demo = resolve(positionals[0] ?? join(ROOT, "build/demo"));
 const out = join(ROOT, "docs/screenshots");
 mkdirSync(out, { recursive: true });
 
 const { server, browser, close: closeDemo } = await openDemo(demo);
 const id = (name) => `[data-testid="${name}"]`;
 
-async function open(colorScheme, viewport) {
+async function open(colorScheme, viewport, query = "") {
   const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
   const page = await context.newPage();
   page.on("pageerror", (error) => console.error(`page: ${error.message}`));
@@ -26,7 +33,7 @@ async function open(colorScheme, viewport) {
     "console",
     (message) => message.type() === "error" && console.error(`console: ${message.text()}`),
   );
-  await page.goto(`${server.url}/index.html?device=cpu`);
+  await page.goto(`${server.url}/index.html?device=cpu${query}`);
   await page.waitForFunction(() => document.documentElement.dataset.ready === "true");
   return { page, close: () => context.close() };
 }
@@ -54,15 +61,74 @@ async function shop(page, times) {
 async function twoShoppers(colorScheme) {
   // As high as the page: a frame of another site may be left out of a picture beyond the window.
   const viewport = { width: 1400, height: 1792 };
-  const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
+  // A server of its own, since the page shows what the server was asked.
+  const own = await openDemo(demo);
+  const context = await own.browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
   const page = await context.newPage();
-  await page.goto(`${server.url}/two.html?device=cpu`);
+  await page.goto(`${own.server.url}/two.html?device=cpu`);
   await page.waitForFunction(() => document.documentElement.dataset.ready === "true");
   await page.waitForTimeout(2500);
   await page.click(id("go"));
   await page.waitForTimeout(23_000);
   await page.screenshot({ path: join(out, `two-${colorScheme}.png`) });
   console.log(`two-${colorScheme}.png`);
+  await own.close();
+}
+
+/** A page of a shop about privacy: nothing on it but the element. */
+const PRIVACY = `<!doctype html><html lang="en"><meta charset="utf-8"><title>Privacy</title>
+<link rel="icon" href="data:,">
+<style>
+  :root { color-scheme: light dark }
+  body { margin: 0; padding: 28px; background: light-dark(#faf5ee, #1a1613); font: 16px/1.5 system-ui, sans-serif }
+  onshelf-privacy { max-width: 42rem; margin: auto; padding: 22px; border-radius: 16px; border: 1px solid light-dark(#e6dacb, #3d352e); --onshelf-ground: light-dark(#fffdfa, #25201c) }
+</style>
+<onshelf-privacy></onshelf-privacy>
+<script type="module">
+  import { Onshelf } from "/onshelf/index.js";
+  import { definePrivacyElement } from "/onshelf/privacy.js";
+  const json = async (path) => (await fetch(path)).json();
+  const { products } = await json("/products.json");
+  const names = new Map(products.map(({ item_id, name }) => [item_id, name]));
+  const shelf = await Onshelf.load({
+    model: "/models/latest.json",
+    publicKeys: await json("/models/public-keys.json"),
+    device: "cpu",
+    consent: "device",
+  });
+  definePrivacyElement();
+  const element = document.querySelector("onshelf-privacy");
+  element.itemName = (id) => names.get(id);
+  element.shelf = shelf;
+  for (const { item_id } of products.filter(({ category }) => category.includes("Mugs")).slice(0, 3))
+    await shelf.track({ event: "view_item", item_id, dwell_ms: 9000 });
+  await shelf.track({ event: "view_item", item_id: products[4].item_id, dwell_ms: 9000 });
+  await shelf.fineTune({ steps: 8 });
+  document.documentElement.dataset.ready = "true";
+</script></html>`;
+
+async function privacyElement(colorScheme) {
+  const viewport = { width: 760, height: 820 };
+  const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  await page.route("**/privacy.html", (route) =>
+    route.fulfill({ contentType: "text/html", body: PRIVACY }),
+  );
+  await page.goto(`${server.url}/privacy.html`);
+  await page.waitForFunction(() => document.documentElement.dataset.ready === "true");
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: join(out, `privacy-${colorScheme}.png`), fullPage: true });
+  console.log(`privacy-${colorScheme}.png`);
+  await context.close();
+}
+
+async function operatorsConsole(colorScheme) {
+  const viewport = { width: 1280, height: 1000 };
+  const context = await browser.newContext({ colorScheme, viewport, reducedMotion: "reduce" });
+  const page = await context.newPage();
+  await page.goto(values.console);
+  await page.waitForSelector('html[data-ready="true"]');
+  await shot(page, `console-${colorScheme}`);
   await context.close();
 }
 
@@ -93,10 +159,19 @@ try {
     console.log(`panel-${scheme}.png`);
     await close();
   }
-  for (const scheme of ["light", "dark"]) await twoShoppers(scheme);
-  const { page, close } = await open("light", { width: 360, height: 740 });
-  await shot(page, "phone");
-  await close();
+  for (const scheme of ["light", "dark"]) {
+    await privacyElement(scheme);
+    await twoShoppers(scheme);
+    if (values.console !== undefined) await operatorsConsole(scheme);
+  }
+  for (const [name, query, viewport] of [
+    ["phone", "", { width: 360, height: 740 }],
+    ["arabic", "&lang=ar", { width: 1280, height: 860 }],
+  ]) {
+    const { page, close } = await open("light", viewport, query);
+    await shot(page, name);
+    await close();
+  }
 } finally {
   await closeDemo();
 }

@@ -1,18 +1,19 @@
 /**
  * Every sample of code in the documentation is tried: TypeScript against the declarations that are
- * shipped, commands against what the programs say of themselves, whole pages in a browser. And the
- * book's links lead somewhere.
+ * shipped, commands against what the programs say of themselves (`commands.test.mjs` runs those that can be run),
+ * whole pages in a browser. And the book's links lead somewhere.
  */
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { deadLinks } from "../../docs/book/links.mjs";
-import { pages, ROOT, stage, turnLinks } from "../../docs/book/stage.mjs";
+import { pages, ROOT, turnLinks } from "../../docs/book/stage.mjs";
+import { bind, unbound } from "./book.mjs";
 import { browserSuite } from "./harness.mjs";
 import { REAL } from "./real.mjs";
 import {
@@ -26,6 +27,8 @@ import {
 } from "./samples.mjs";
 
 const of = (...languages) => SAMPLES.filter(({ language }) => languages.includes(language));
+/** Run from its first command to its last by `commands.test.mjs`, its page included. */
+const START = "docs/book/chapters/start.md";
 const where = ({ path, line }) => `${path}:${line}`;
 
 test("docs: every sample is of a kind that a test tries, or output and drawings", () => {
@@ -56,13 +59,16 @@ function compile(samples) {
         moduleResolution: "bundler",
         target: "es2022",
         lib: ["es2022", "dom", "dom.iterable", "esnext.disposable"],
-        types: [],
+        types: ["node"],
+        typeRoots: [join(ROOT, "node_modules/@types")],
         jsx: "react-jsx",
         paths: {
           onshelf: [join(ROOT, "dist/onshelf/index.d.ts")],
           "onshelf/privacy": [join(ROOT, "dist/onshelf/privacy.d.ts")],
           "onshelf/shelf": [join(ROOT, "dist/onshelf/shelf-element.d.ts")],
           "onshelf/react": [join(ROOT, "dist/onshelf/react.d.ts")],
+          "@onshelf/testing": [join(ROOT, "dist/testing/index.d.ts")],
+          "@onshelf/testing/playwright": [join(ROOT, "dist/testing/playwright.d.ts")],
           react: [join(ROOT, "node_modules/@types/react/index.d.ts")],
           "react/jsx-runtime": [join(ROOT, "node_modules/@types/react/jsx-runtime.d.ts")],
         },
@@ -97,19 +103,7 @@ function wrongCommand(line, known) {
   }
   const path = ["onshelf", "onshelf-server"].includes(words[0]) ? program(words[0]) : null;
   if (path !== null) return wrongCall(path, words.slice(1));
-  if (line === "mkdir -p build/start") return [];
-  if (words[0] === "node") return wrongServe(words);
   return [`what is ${words[0]}?`];
-}
-
-/** The server of the examples: options by its own words, and only folders that the start makes. */
-function wrongServe(words) {
-  if (words[1] !== "www/serve.mjs") return [`what is ${words[1]}?`];
-  const folders = ["build/start", "dist/onshelf", "build/demo/models"];
-  return words.slice(2).filter((word) => {
-    if (["--port", "8080", "--log"].includes(word)) return false;
-    return !folders.includes(/^\/(?:[a-z]+\/)?=(.*)$/.exec(word)?.[1]);
-  });
 }
 
 const built = ["onshelf", "onshelf-server"].filter((name) => program(name) === null);
@@ -118,9 +112,10 @@ const unbuilt = built.length > 0 && `${built.join(", ")} is not built: run ./bui
 test("docs: commands and options are those that the programs know", { skip: unbuilt }, () => {
   const known = buildCommands();
   const wrong = of("sh").flatMap((sample) =>
-    commandsOf(sample.code).flatMap((line) =>
-      wrongCommand(line, known).map((what) => `${where(sample)}: ${what}`),
-    ),
+    commandsOf(sample.code)
+      // The start's other commands are run, by `commands.test.mjs`.
+      .filter((line) => sample.path !== START || line.startsWith("./build.sh"))
+      .flatMap((line) => wrongCommand(line, known).map((what) => `${where(sample)}: ${what}`)),
   );
   assert.deepEqual(wrong, []);
   for (const line of [
@@ -201,24 +196,6 @@ const suite = browserSuite("chromium", {
   },
 });
 
-suite.test(
-  "docs: the page of the five-minute start has a shelf that a click re-ranks",
-  async ({ page, url }) => {
-    const { raw } = page;
-    await raw.goto(`${url}/sample/start`);
-    const read = () => raw.$$eval("#shelf button", (all) => all.map((one) => one.textContent));
-    await raw.waitForSelector("#shelf button");
-    const before = await read();
-    assert.equal(before.length, 8);
-    await raw.click("#shelf button:nth-of-type(3)");
-    await raw.waitForFunction(
-      (first) => document.querySelector("#shelf").textContent !== first,
-      before.join(""),
-    );
-    assert.equal((await read()).length, 8);
-  },
-);
-
 suite.test("docs: the page with the privacy element, under its policy", async ({ page, url }) => {
   const { raw } = page;
   await raw.goto(`${url}/sample/privacy`);
@@ -232,25 +209,10 @@ test("docs: every page sample is opened by a test", () => {
   assert.deepEqual([...html.keys()], ["page=start", "page=privacy"]);
 });
 
-const mdbook = program("../../tools/bin/mdbook");
-const unbound = mdbook === null && "mdbook is not installed: run ./build.sh setup";
-
 test("docs: the book is bound, and its links lead somewhere", { skip: unbound }, async () => {
   const folder = await mkdtemp(join(tmpdir(), "onshelf-book-"));
   try {
-    const api = join(folder, "api");
-    await mkdir(api);
-    // Typedoc is not installed for tests: `./build.sh docs` follows the links of its pages.
-    for (const name of ["index", "privacy"])
-      await writeFile(
-        join(api, `${name}.md`),
-        `# ${name}\n\n[one](index.md) [other](privacy.md)\n`,
-      );
-    stage(join(folder, "src"), api);
-    for (const name of ["book.toml", "site.css"])
-      await cp(join(ROOT, "docs/book", name), join(folder, name));
-    execFileSync(mdbook, ["build", folder, "--dest-dir", join(folder, "site")], { stdio: "pipe" });
-    const site = join(folder, "site");
+    const site = bind(folder);
     assert.deepEqual(deadLinks(site), []);
     const start = readFileSync(join(site, "start.html"), "utf8");
     await writeFile(

@@ -13,6 +13,9 @@ const GIVEN = {
   publicKeys: "declare const publicKeys: string[];",
   shelf_id: "declare const shelf_id: string;",
   popularIds: "declare const popularIds: string[];",
+  context:
+    'declare const context: import("@onshelf/testing/playwright").ContextLike & { newPage(): Promise<{ goto(url: string): Promise<unknown> }> };',
+  items: "declare const items: { item_id: string; category: string[] }[];",
 };
 
 /** Every file whose samples are tried. */

@@ -11,6 +11,9 @@ export const STYLE = `
   background: var(--ground);
   font: var(--onshelf-font, inherit);
 }
+@supports (color: light-dark(#000, #fff)) {
+  :host { --accent: var(--onshelf-accent, light-dark(#0b57d0, #8ab4f8)); }
+}
 :host([hidden]) { display: none; }
 * { box-sizing: border-box; }
 h2 { font-size: 1.25em; margin: 0 0 0.75em; }
@@ -26,6 +29,7 @@ summary { cursor: pointer; padding: 0.35em 0; }
 details li { grid-template-columns: 1fr auto; overflow-wrap: anywhere; }
 .bar { block-size: 0.6em; border: 1px solid var(--line); border-radius: 1em; overflow: hidden; }
 .bar span { display: block; block-size: 100%; inline-size: calc(var(--share) * 100%); background: var(--accent); }
+.bar + span { min-inline-size: 3em; text-align: end; font-variant-numeric: tabular-nums; }
 .buttons { display: flex; flex-wrap: wrap; gap: 0.5em; margin-block-start: 1em; }
 button {
   font: inherit; color: inherit; background: var(--ground); cursor: pointer; min-block-size: 2.5em;

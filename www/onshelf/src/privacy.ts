@@ -226,14 +226,21 @@ export class OnshelfPrivacy extends Base {
     }
     parts.gpc.hidden = !held;
     const percent = new Intl.NumberFormat(this.lang || undefined, { style: "percent" });
-    const shown = state.learned.filter(({ weight }) => weight > 0).slice(0, MOST);
+    // What rounds to nothing is not worth a line.
+    const shown = state.learned.filter(({ weight }) => weight >= 0.005).slice(0, MOST);
     const most = shown[0]?.weight ?? 1;
     parts.learned.replaceChildren(
       ...shown.map(({ category, weight }) => {
         const fill = make("span");
         fill.style.setProperty("--share", String(weight / most));
         const bar = make("span", { class: "bar", "aria-hidden": "true" }, fill);
-        return make("li", {}, make("span", {}, category), bar, percent.format(weight));
+        return make(
+          "li",
+          {},
+          make("span", {}, category),
+          bar,
+          make("span", {}, percent.format(weight)),
+        );
       }),
     );
     parts.learned.hidden = shown.length === 0;

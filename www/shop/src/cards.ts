@@ -115,8 +115,11 @@ export class CardList {
     return this.#order;
   }
 
-  /** Shows these products in this order; says how many cards changed place. A later call outruns an earlier one. */
-  async show(ids: readonly string[], animate: boolean): Promise<number> {
+  /**
+   * Shows these products in this order; says how many cards changed place. A later call outruns an earlier one.
+   * Cards that climb are marked only where the order before was the model's, too: against what is popular, all do.
+   */
+  async show(ids: readonly string[], animate: boolean, ranked = false): Promise<number> {
     const turn = ++this.#turn;
     const known = ids.filter((id) => this.app.catalogue.get(id) !== undefined);
     let made = 0;
@@ -129,7 +132,7 @@ export class CardList {
       this.#make(id);
       made++;
     }
-    return this.#arrange(known, animate);
+    return this.#arrange(known, animate, ranked);
   }
 
   #make(id: string): void {
@@ -137,7 +140,7 @@ export class CardList {
     if (product !== undefined) this.#cards.set(id, makeCard(this.app, product, this.options));
   }
 
-  #arrange(ids: readonly string[], animate: boolean): number {
+  #arrange(ids: readonly string[], animate: boolean, ranked: boolean): number {
     const before = this.#order;
     const moved = ids.filter((id, place) => before[place] !== id).length;
     if (moved === 0 && before.length === ids.length) return 0;
@@ -147,7 +150,7 @@ export class CardList {
         [...this.#cards.values()].filter((card) => card.isConnected),
         change,
       );
-      if (this.options.recommended) this.#mark(before, ids);
+      if (this.options.recommended && ranked) this.#mark(before, ids);
     } else change();
     this.#order = ids;
     return before.length === 0 ? 0 : moved;

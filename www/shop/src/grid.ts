@@ -59,16 +59,18 @@ export class Grid {
     const turn = ++this.#turn;
     const ids = this.#ids;
     let order = ids;
+    let before = false;
     if (ids.length > 1) {
       const ranked = await this.app.engine.recommend(
         { slot: this.slot, kind: "for_you", candidates: ids, count: ids.length },
         ids,
       );
       if (turn !== this.#turn) return;
+      before = this.#model;
       this.#shelfId = ranked.shelfId;
       order = ranked.byModel ? this.#complete(ids, ranked.ids) : ids;
     }
-    const moved = await this.#draw(order, true);
+    const moved = await this.#draw(order, true, before);
     if (!this.#model || ids.length === 0) return;
     markReady();
     if (announce && moved > 0) this.app.say(t.reranked(t.rankedForYou, moved));
@@ -86,14 +88,14 @@ export class Grid {
     return `${t.found(count)} · ${this.#model ? ranked : t.rankedPopular}`;
   }
 
-  async #draw(order: readonly string[], animate: boolean): Promise<number> {
+  async #draw(order: readonly string[], animate: boolean, ranked = false): Promise<number> {
     const left = order.length - this.#shown;
     this.#ordered = order;
     this.#state.textContent = this.#describe(order.length);
     this.#empty.hidden = order.length > 0;
     this.#more.hidden = left <= 0;
     if (left > 0) this.#more.textContent = t.showMore(Math.min(left, PAGE));
-    return this.#list.show(order.slice(0, this.#shown), animate);
+    return this.#list.show(order.slice(0, this.#shown), animate, ranked);
   }
 
   async #showMore(): Promise<void> {

@@ -4,7 +4,7 @@ import { Catalogue } from "./catalogue.ts";
 import { h } from "./dom.ts";
 import { Engine } from "./engine.ts";
 import { Header } from "./header.ts";
-import { t } from "./i18n.ts";
+import { applyLanguage, inLanguage, LANGUAGES, locale, t } from "./i18n.ts";
 import { Notices } from "./notice.ts";
 import { Panel } from "./panel.ts";
 import { linkTo, parseRoute, replaceRoute, startRouter } from "./router.ts";
@@ -37,6 +37,19 @@ function announcer(): { root: HTMLElement; say: (text: string) => void } {
     timer = setTimeout(() => (root.textContent = text), 120);
   };
   return { root, say };
+}
+
+/** Links to the shop in its other languages, each in its own words. */
+function languageLinks(): HTMLElement {
+  const links = Object.entries(LANGUAGES)
+    .filter(([tag]) => tag !== locale)
+    .map(([lang, { language }]) => {
+      // The visitor stays on the page that is open when the link is followed.
+      const onclick = (): void => void (link.hash = location.hash);
+      const link = h("a", { href: inLanguage(lang), lang, hreflang: lang, onclick }, language);
+      return link;
+    });
+  return h("p", { "data-testid": "languages" }, ...links);
 }
 
 class Shop {
@@ -72,8 +85,18 @@ class Shop {
       t.skip,
     );
     const twin = twinOrigin();
-    const beside = h("p", {}, h("a", { href: "./two.html", "data-testid": "two" }, t.two.link));
-    const footer = h("footer", { class: "foot" }, h("p", {}, t.footer), twin === null && beside);
+    const beside = h(
+      "p",
+      {},
+      h("a", { href: `./two.html${location.search}`, "data-testid": "two" }, t.two.link),
+    );
+    const footer = h(
+      "footer",
+      { class: "foot" },
+      h("p", {}, t.footer),
+      twin === null && beside,
+      languageLinks(),
+    );
     page.replaceChildren(
       skip,
       this.#header.root,
@@ -88,7 +111,10 @@ class Shop {
       live,
     );
     engine.onRefresh(() => void this.#view?.refresh());
-    if (twin !== null) joinTwin(this.#app, twin);
+    if (twin !== null) {
+      document.documentElement.dataset["twin"] = "true";
+      joinTwin(this.#app, twin);
+    }
     addEventListener("shop:open-panel", () => this.#panel.reveal());
     window.onshelfDemo = {
       get shelf(): Onshelf | null {
@@ -161,6 +187,7 @@ class Shop {
 }
 
 async function open(): Promise<void> {
+  applyLanguage();
   restoreTheme();
   const page = document.getElementById("app");
   if (page === null) return;

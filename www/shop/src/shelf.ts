@@ -3,7 +3,7 @@ import { markReady } from "./app.ts";
 import type { App } from "./app.ts";
 import { CardList } from "./cards.ts";
 import { h, icon, icons, reducedMotion } from "./dom.ts";
-import { t } from "./i18n.ts";
+import { rightToLeft, t } from "./i18n.ts";
 
 export interface ShelfSpec {
   readonly title: string;
@@ -80,18 +80,19 @@ export class ShelfView {
   }
 
   #scroller(direction: -1 | 1): HTMLButtonElement {
+    const towardsLeft = direction < 0 !== rightToLeft();
     const label = direction < 0 ? t.scrollBack(this.spec.title) : t.scrollOn(this.spec.title);
     const scroll = (): void => {
       const list = this.#list.root;
       list.scrollBy({
-        left: direction * list.clientWidth * 0.8,
+        left: (towardsLeft ? -1 : 1) * list.clientWidth * 0.8,
         behavior: reducedMotion() ? "instant" : "smooth",
       });
     };
     return h(
       "button",
       { type: "button", class: "round plain scroller", "aria-label": label, onclick: scroll },
-      icon(direction < 0 ? icons.left : icons.right, 18),
+      icon(towardsLeft ? icons.left : icons.right, 18),
     );
   }
 
@@ -116,7 +117,7 @@ export class ShelfView {
 
   async #draw(ids: readonly string[], animate: boolean): Promise<number> {
     this.root.hidden = ids.length === 0;
-    return this.#list.show(ids, animate);
+    return this.#list.show(ids, animate, this.app.orders.has(this.spec.request.slot));
   }
 
   async refresh(): Promise<void> {

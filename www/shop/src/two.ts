@@ -1,6 +1,6 @@
 import { Catalogue } from "./catalogue.ts";
 import { h } from "./dom.ts";
-import { percent, t } from "./i18n.ts";
+import { applyLanguage, percent, t } from "./i18n.ts";
 import { drawProduct } from "./pictures/draw.ts";
 import { restoreTheme } from "./store.ts";
 import { hostOf, HOSTS, originOf, readShelf } from "./twin-messages.ts";
@@ -120,7 +120,7 @@ class Two {
         "div",
         { class: "two-tools" },
         this.#go,
-        h("a", { class: "button ghost", href: "./index.html" }, t.two.back),
+        h("a", { class: "button ghost", href: `./index.html${location.search}` }, t.two.back),
         h("p", { class: "fine" }, t.two.goHelp),
       ),
     );
@@ -178,6 +178,7 @@ class Two {
 }
 
 async function open(): Promise<void> {
+  applyLanguage();
   restoreTheme();
   const page = document.getElementById("app");
   if (page === null) return;

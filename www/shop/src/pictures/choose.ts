@@ -40,6 +40,7 @@ const BY_WORD: readonly (readonly [RegExp, Shape])[] = [
   ],
   [/\b(pan|pans|skillet|frying|wok|grills?|barbecue|bbq|stoves?)\b/, home.pan],
   [/\b(pot|pots|cookware|casserole|kettle|saucepan)\b/, home.pot],
+  [/\b(plates?|platters?)\b/, home.plate],
   [/\b(bowl|plate|dish|tableware|dinnerware|bakeware|baking)/, home.bowl],
   [/\b(knife|knives|cutlery|utensil|spoon|kitchen tool|gadget)/, home.utensils],
   [/\b(watering|garden tool|hose|irrigation|rake|spade|gardening)/, home.wateringCan],

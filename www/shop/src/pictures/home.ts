@@ -82,6 +82,14 @@ export const pan: Shape = (ink) => ({
   over: `<circle cx="88" cy="112" r="39" fill="${ink.deep}"/><path d="M66 100q22-22 40 2 14 22-8 28-24 8-34-8-5-10 2-22z" fill="${ink.paper}"/><circle cx="86" cy="112" r="10" fill="#efb340"/>`,
 });
 
+export const plate: Shape = (ink) => ({
+  body: `<circle cx="100" cy="98" r="62"/>`,
+  over:
+    `<circle cx="100" cy="98" r="60.5" fill="none" stroke="${ink.dark}" stroke-width="3"/>` +
+    `<circle cx="100" cy="98" r="40" fill="${ink.light}" stroke="${ink.dark}" stroke-width="2"/>` +
+    `<path d="M72 84q8-14 22-18" fill="none" stroke="#fff" stroke-width="5" stroke-linecap="round" opacity=".55"/>`,
+});
+
 export const bowl: Shape = (ink) => ({
   under: `<circle cx="82" cy="86" r="17" fill="#d9604f"/><circle cx="108" cy="82" r="19" fill="#e9a545"/><circle cx="130" cy="90" r="13" fill="${ink.leaf}"/>`,
   body: `<path d="M36 92h128q0 44-38 62H74Q36 136 36 92z"/>`,

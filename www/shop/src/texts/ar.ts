@@ -1,0 +1,253 @@
+/** Every word the shop says, in Arabic. */
+
+import { numbers, plurals } from "../format.ts";
+import type { Texts } from "./en.ts";
+
+const number = numbers("ar");
+const plural = plurals("ar");
+
+/** A name in another script keeps its own direction within the sentence (Unicode's isolates). */
+const name = (text: string): string => `\u2068${text}\u2069`;
+
+const products = (count: number): string =>
+  plural(count, {
+    zero: "لا منتجات",
+    one: "منتج واحد",
+    two: "منتجان",
+    few: "# منتجات",
+    many: "# منتجًا",
+    other: "# منتج",
+  });
+const clicks = (count: number): string =>
+  plural(count, {
+    zero: "لا نقرات",
+    one: "نقرة واحدة",
+    two: "نقرتان",
+    few: "# نقرات",
+    many: "# نقرة",
+    other: "# نقرة",
+  });
+const steps = (count: number): string =>
+  plural(count, {
+    zero: "لا خطوات تعلّم",
+    one: "خطوة تعلّم واحدة",
+    two: "خطوتا تعلّم",
+    few: "# خطوات تعلّم",
+    many: "# خطوة تعلّم",
+    other: "# خطوة تعلّم",
+  });
+const requests = (count: number): string =>
+  plural(count, {
+    zero: "لا طلبات",
+    one: "طلب واحد",
+    two: "طلبان",
+    few: "# طلبات",
+    many: "# طلبًا",
+    other: "# طلب",
+  });
+const reports = (count: number): string =>
+  plural(count, {
+    one: "تقرير مختوم واحد",
+    two: "تقريران مختومان",
+    few: "# تقارير مختومة",
+    many: "# تقريرًا مختومًا",
+    other: "# تقرير مختوم",
+  });
+
+export const ar: Texts = {
+  language: "العربية",
+  dir: "rtl",
+
+  skip: "انتقل إلى المنتجات",
+  home: "المتجر",
+  departments: "الأقسام",
+  searchLabel: "ابحث في المنتجات",
+  searchHint: "أكواب، أحذية، علامات تجارية…",
+  searchGo: "ابحث",
+  toDark: "التبديل إلى الألوان الداكنة",
+  toLight: "التبديل إلى الألوان الفاتحة",
+  basketLink: (count) => `السلة: ${products(count)}`,
+  basket: "السلة",
+  footer: "متجر للعرض فقط: المنتجات مختلَقة ولا يُباع شيء.",
+  loadingShop: "جارٍ فتح المتجر…",
+  shopFailed: "تعذّر تحميل قائمة المنتجات",
+  shopFailedHelp: "تحقق من الاتصال ثم أعد تحميل الصفحة.",
+
+  heroTitle: "هذا المتجر يتعلّم على جهازك. ونقراتك لا تغادره أبدًا.",
+  heroText:
+    "افتح بعض ما يعجبك أو أضفه إلى السلة. الرفوف أدناه تعيد ترتيب نفسها في لحظات، دون تدخل أي خادم.",
+  heroHow: "اطّلع على ما تعلّمه",
+
+  forYou: "مختارات لك",
+  forYouCold: "افتح منتجًا أو أضفه وشاهد هذا الرف يتغيّر.",
+  forYouWarm: "رُتّبت في متصفحك بحسب ما شاهدته.",
+  popularInstead: "منتجات رائجة، ريثما يجهز رفّك.",
+  popularOnly: "منتجات رائجة: رفّك الخاص غير متاح الآن.",
+  continueShelf: "تابع التصفح",
+  popular: "الرائج الآن",
+  fromDepartment: (department) => `من قسم ${name(department)}`,
+  seeAll: (department) => `عرض كل ${name(department)}`,
+  seeAllShort: "عرض الكل",
+  similar: "منتجات مشابهة",
+  becauseOf: (product) => `لأنك شاهدت ${name(product)}`,
+  scrollBack: (shelf) => `${name(shelf)}: إلى الخلف`,
+  scrollOn: (shelf) => `${name(shelf)}: إلى الأمام`,
+  reranked: (shelf, moved) => `أُعيد ترتيب ${name(shelf)}، وما تحرّك: ${products(moved)}.`,
+  movedUp: (places) => `▲ ${number(places)}`,
+  isNew: "جديد",
+
+  why: "لماذا هذا؟",
+  whyFor: (product) => `لماذا هذا؟ ${name(product)}`,
+  whyTitle: "لماذا هذا المنتج؟",
+  whyIntro: "هذه نقراتك، المحفوظة على هذا الجهاز، التي كان لها أكبر أثر:",
+  whyNone: "لا أثر لأي من نقراتك بعد. يُعرض لأن كثيرًا من المتسوقين يحبونه.",
+  whyFailed: "لا يتوفر تفسير لهذا المنتج الآن.",
+  whyAsking: "جارٍ البحث على جهازك…",
+  whyPersonal: (points) => `${points} من درجته تعلّمه هذا الجهاز منك.`,
+  whyNotPersonal: "لا شيء من درجته مما تعلّمه هذا الجهاز.",
+  whyAgo: (ago) => (ago <= 0 ? "آخر نقرة لك" : `قبلها: ${clicks(ago)}`),
+  whyAgainst: "حُسبت ضده",
+  close: "إغلاق",
+
+  add: "أضف إلى السلة",
+  addShort: (product) => `أضف ${name(product)} إلى السلة`,
+  added: (product) => `${name(product)} في سلتك.`,
+  soldOut: "نفد",
+  lastOnes: (count) => `لم يبق إلا ${number(count)}`,
+  inStock: (count) => `متوفر (${number(count)})`,
+  noMore: "هذا كل المتوفر.",
+  productMissing: "هذا المنتج ليس في المتجر.",
+  categoryMissing: "لا يوجد قسم كهذا.",
+  backHome: "العودة إلى الصفحة الرئيسية",
+  by: (brand) => `من ${name(brand)}`,
+  facts: "بيانات المنتج",
+  factColour: "اللون",
+  factPattern: "النقش",
+  factId: "رقم الصنف",
+  factWhere: "القسم",
+  pictureOf: (colour, pattern, leaf) =>
+    `رسم: ${name(`${colour} ${pattern === "plain" ? "" : `${pattern} `}${leaf}`)}`,
+  crumbs: "أنت هنا",
+
+  rankedForYou: "الترتيب: لك",
+  rankedBlend: "الترتيب: ما يوافق كلماتك ويوافقك",
+  rankedPopular: "الترتيب: الرائج أولًا",
+  found: products,
+  filters: "تصفية",
+  priceFrom: "السعر من",
+  priceTo: "إلى",
+  onlyInStock: "المتوفر فقط",
+  clearFilters: "مسح",
+  nothingHere: "لا منتج يوافق هذه التصفية.",
+  showMore: (count) => `عرض ${number(count)} أخرى`,
+  subcategories: "الأقسام الفرعية",
+
+  resultsFor: (query) => `نتائج البحث عن «${name(query)}»`,
+  searchTitle: "بحث",
+  searchEmpty: "اكتب ما تبحث عنه.",
+  nothingFound: (query) => `لا شيء يوافق «${name(query)}». جرّب كلمة أقصر أو علامة تجارية أو لونًا.`,
+
+  basketEmpty: "سلتك فارغة.",
+  fewer: (product) => `إنقاص ${name(product)} واحدًا`,
+  more: (product) => `زيادة ${name(product)} واحدًا`,
+  quantity: "الكمية",
+  remove: "إزالة",
+  removeNamed: (product) => `إزالة ${name(product)}`,
+  total: "المجموع",
+  each: "للواحد",
+  buy: "اشترِ (عرض)",
+  buyNote: "هذا عرض فقط. لا يُخصم شيء ولا يُرسل ولا يُسلَّم.",
+  thanksTitle: "شكرًا لك!",
+  thanksText: "كان هذا عرضًا: لم يُخصم شيء ولم يُخبَر أحد. لكن رفّك، على هذا الجهاز، تعلّم منه.",
+  keepLooking: "تابع التصفح",
+
+  notice: "تنبيه",
+  dismiss: "إخفاء",
+  modelFailed: "المتجر يعمل، لكن رفوفه ليست شخصية الآن.",
+  modelFailedCode: (code) => `الرمز: ${name(code)}`,
+  keysFailed:
+    "تعذّرت قراءة المفاتيح العامة للنموذج (models/public-keys.json). أعد تحميل الصفحة، أو انشر المفاتيح بجانب النموذج.",
+  unknownRemedy: "أعد تحميل الصفحة. وإن تكرر الأمر فجرّب متصفحًا آخر.",
+  deviceFailed: "تعذّر تبديل الجهاز.",
+  exportFailed: "لم ينجح التصدير.",
+  eraseFailed: "لم ينجح المحو.",
+  pauseFailed: "لم ينجح الإيقاف أو الاستئناف.",
+  lostEvent: "تعذّر أخذ نقرة في الحسبان.",
+
+  panelTitle: "على جهازك",
+  panelOpen: "أظهر ما يحدث على جهازك",
+  panelShut: "أخفِ ما يحدث على جهازك",
+  panelLoading: "جارٍ تحميل النموذج",
+  panelFailed: "لا نموذج: تُعرض المنتجات الرائجة",
+  panelReady: "يتعلّم هنا، من نقراتك وحدها",
+  panelPaused: "متوقف: نقراتك لا تغيّر شيئًا",
+  device: "يعمل على",
+  adapter: "المحوّل",
+  version: "إصدار النموذج",
+  rankTime: "آخر ترتيب",
+  learnTime: "آخر خطوة تعلّم",
+  steps: "خطوات التعلّم",
+  clicks: "نقرات هذه الجلسة",
+  stored: "محفوظ هنا",
+  notStored: "لا شيء (الحفظ معطّل)",
+  storageUnavailable: "غير متاح في هذه النافذة",
+  uploaded: "ما رُفع حتى الآن: لا شيء",
+  uploadedRounds: (taken, left) =>
+    `ما رُفع: ${reports(taken)}، ولا نقرات. ${number(left)} أخرى على الأكثر خلال سنة.`,
+  learnedTitle: "ما تعلّمه",
+  learnedNone: "لا شيء بعد. افتح منتجًا يعجبك.",
+  learnedLess: "أقل",
+  pause: "إيقاف",
+  resume: "استئناف",
+  exportData: "تصدير",
+  erase: "محو",
+  eraseTitle: "أتريد محو ما تعلّمه؟",
+  eraseText:
+    "تُزال نقراتك وكل ما تعلّمه منها من هذا الجهاز، وتبدأ الرفوف من جديد. لا يمكن التراجع عن ذلك.",
+  eraseYes: "امحُ كل شيء",
+  cancel: "إلغاء",
+  erased: "مُحي كل ما تعلّمه هنا.",
+  deviceSwitch: "التشغيل على",
+  cpu: "المعالج",
+  webgpu: "الرسوميات",
+  deviceNow: (device) => `يعمل الآن على: ${name(device)}.`,
+  gpc: "متصفحك يطلب من المواقع ألا تستخدم بياناتك (Global Privacy Control). وما دام كذلك فلا يُتعلّم شيء ولا يُحفظ هنا.",
+  none: "–",
+  two: {
+    link: "متسوّقان جنبًا إلى جنب",
+    title: "متسوّقان ومتجر واحد",
+    intro:
+      "المتجر نفسه مرتين، لكل منهما ذاكرة متصفح خاصة كأنه على جهاز آخر. تسوّق قليلًا على أي جانب: يتباعد الرفّان، ولا طلب يخبر الخادم بذلك.",
+    back: "إلى المتجر",
+    go: "دع كليهما يتسوّق",
+    stop: "توقف",
+    goHelp: "يشاهد كل منهما بضعة منتجات من قسم واحد، وكل في قسم مختلف.",
+    shopper: (one) => `المتسوّق ${name(one)}`,
+    frame: (one, host) => `متجر المتسوّق ${name(one)}، على ${name(host)}`,
+    state: (clicked, learned) => `${clicks(clicked)} في هذه الجلسة، ${steps(learned)}`,
+    waiting: "جارٍ تجهيز الرف…",
+    driftTitle: "كم تباعد الرفّان",
+    common: (share, common, all) =>
+      `${share} مشترك: ${number(common)} من أفضل ${number(all)} لكل منهما`,
+    shared: "على الرفّين",
+    shelfOf: (one) => `أفضل 12 للمتسوّق ${name(one)}`,
+    seenTitle: "ما رآه الخادم",
+    seenClicks: (clicked, asked) => `منذ جهوز الرفّين: ${clicks(clicked)}، ${requests(asked)}.`,
+    seenKinds: (asked, bodies) =>
+      `في المجموع ${requests(asked)}، ${bodies === 0 ? "لا يحمل أي منها ما يُرسل" : `${number(bodies)} منها لها محتوى`}. قائمته كلها، دون طلبات هذه الصفحة:`,
+    seenNothing: "لا شيء بعد.",
+    seenNoList: "هذا الخادم لا يحتفظ بقائمة ما طُلب منه. شغّله بالخيار ‎--log.",
+    method: "الطريقة",
+    path: "المسار",
+    from: (one) => `من ${name(one)}`,
+    files: "الملفات التي طُلبت من الخادم، ومن طلبها",
+  },
+  stages: {
+    manifest: "قراءة البيان",
+    weights: "جلب الأوزان",
+    catalogue: "جلب قائمة المنتجات",
+    verify: "التحقق من التوقيع",
+    device: "إيقاظ الجهاز",
+    restore: "استعادة ما كان يعرفه",
+  },
+};

@@ -133,6 +133,9 @@ export async function startSite({ dist, mounts = {}, intercept } = {}) {
   const pages = {
     "/blank.html": ["text/html; charset=utf-8", () => BLANK],
     "/test-page.js": ["text/javascript; charset=utf-8", () => PAGE_SCRIPT],
+    // Of the fake's model: no manifest, and a log of versions that names all of them.
+    "/fake.json": ["application/json", () => "{}"],
+    "/versions.log": ["text/plain", () => "*\n"],
     // See countedBelow in fake/fake-engine.js.
     "/fake-count": [
       "text/plain",

@@ -63,6 +63,7 @@ function compile(samples) {
           "onshelf/privacy": [join(ROOT, "dist/onshelf/privacy.d.ts")],
           "onshelf/shelf": [join(ROOT, "dist/onshelf/shelf-element.d.ts")],
           "onshelf/react": [join(ROOT, "dist/onshelf/react.d.ts")],
+          "onshelf/service-worker": [join(ROOT, "dist/onshelf/service-worker.d.ts")],
           react: [join(ROOT, "node_modules/@types/react/index.d.ts")],
           "react/jsx-runtime": [join(ROOT, "node_modules/@types/react/jsx-runtime.d.ts")],
         },

@@ -82,7 +82,6 @@ function decided(worker: Worker, what: Decision): void {
     if (!worker.may("device")) return;
     worker.lower(what);
     return inTurn(async () => {
-      await need().log.forget();
       await worker.erase();
       await snapshot();
       change("erased");

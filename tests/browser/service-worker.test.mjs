@@ -1,0 +1,285 @@
+/**
+ * `onshelf/service-worker` in a shop's own service worker, with the real modules: a page that was open once works with the
+ * server stopped; the cap; other releases' files; and that nothing else is touched.
+ */
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { browserSuite, openBrowser, skipWithout, startSite } from "./harness.mjs";
+import { KEYS, MANIFEST, REAL } from "./real.mjs";
+
+const JAVASCRIPT = "text/javascript; charset=utf-8";
+
+/** The shop's own part: pages, one at a time from the network while there is one. */
+const SHOPS_OWN = `
+  addEventListener("activate", (event) => event.waitUntil(clients.claim()));
+  addEventListener("fetch", (event) => {
+    if (event.request.url.includes("/onshelf/")) throw new Error("answered already");
+    if (event.request.mode !== "navigate") return;
+    event.respondWith((async () => {
+      const cache = await caches.open("shop");
+      try {
+        const response = await fetch(event.request);
+        await cache.put(event.request, response.clone());
+        return response;
+      } catch {
+        return cache.match(event.request);
+      }
+    })());
+  });`;
+
+const KINDS = {
+  module: (options) => `import { FILES, keepOnshelf } from "/onshelf/service-worker.js";
+    keepOnshelf(${options}); ${SHOPS_OWN}`,
+  classic: (options) => `importScripts("/onshelf/service-worker-classic.js");
+    const { FILES, keepOnshelf } = onshelfServiceWorker;
+    keepOnshelf(${options}); ${SHOPS_OWN}`,
+};
+
+const USUAL = `{ assets: "/onshelf/", files: [...FILES, "index.js", "missing.js"] }`;
+
+/** Everything that the server was asked, and bodies that it has beside its folders. */
+let asked = [];
+let bodies = {};
+
+const options = {
+  ...REAL,
+  intercept(request, response) {
+    const { method, url } = request;
+    asked.push(`${method} ${url}`);
+    const body = bodies[url];
+    if (body === undefined) return false;
+    response.writeHead(200, { "Content-Type": JAVASCRIPT, "Cache-Control": "no-store" }).end(body);
+    return true;
+  },
+};
+
+/** Registers the shop's service worker, and waits until it answers for this page. */
+const register = (page, kind = "module", settings = USUAL) => {
+  bodies["/sw.js"] = KINDS[kind](settings);
+  return page.run(async (kind) => {
+    const controlled = new Promise((done) =>
+      navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }),
+    );
+    await navigator.serviceWorker.register("/sw.js", { type: kind });
+    await controlled;
+  }, kind);
+};
+
+/** Ranks a shelf after one click; gives the ids. What is kept of the model is written a moment later. */
+const rank = (page) =>
+  page.run(
+    async ([model, publicKeys]) => {
+      const options = { model, publicKeys, device: "cpu" };
+      const shelf = await globalThis.onshelf.Onshelf.load(options);
+      const { items } = await shelf.recommend({ slot: "home", kind: "popular", count: 8 });
+      for (let round = 0; round < 100; round++) {
+        const cache = (await caches.has("onshelf-models")) && (await caches.open("onshelf-models"));
+        if (cache && (await cache.keys()).length >= 3) break;
+        await new Promise((done) => setTimeout(done, 50));
+      }
+      await shelf.dispose();
+      return items.map(({ item_id }) => item_id);
+    },
+    [MANIFEST, KEYS],
+  );
+
+/** What is kept: bytes by path, of one cache. */
+const kept = (page, name = "onshelf-files-0.1.0") =>
+  page.run(async (name) => {
+    if (!(await caches.has(name))) return null;
+    const cache = await caches.open(name);
+    const found = {};
+    for (const request of await cache.keys()) {
+      const { pathname } = new URL(request.url);
+      found[pathname] = (await (await cache.match(request)).blob()).size;
+    }
+    return found;
+  }, name);
+
+const PLAIN = ["index.js", "onshelf-worker.js", "onshelf_cpu.js", "onshelf_cpu_bg.wasm"];
+
+for (const [browser, kind] of [
+  ["chromium", "module"],
+  ["chromium", "classic"],
+  ["firefox", "classic"],
+]) {
+  const skip = skipWithout(browser);
+  test(
+    `${browser}, ${kind}: one visit, the server stopped, a reload: page and shelf work`,
+    { skip, timeout: 120_000 },
+    async () => {
+      bodies = {};
+      const site = await startSite(options);
+      const started = await openBrowser(browser);
+      try {
+        const page = await started.newPage(site.url);
+        page.expectProblem(/404|ERR_|NetworkError|Failed to load/);
+        const first = await rank(page);
+        assert.equal(first.length, 8);
+        await register(page, kind);
+        // The shop's page was fetched before there was a service worker: the shop's own affair.
+        await page.open("/blank.html");
+        await page.run(async () => {
+          const script = await fetch("/test-page.js");
+          await (await caches.open("shop")).put("/test-page.js", script);
+        });
+        await site.close();
+        await page.run(() => fetch("/blank.html?alive").catch(() => undefined));
+        // From here on only what is kept can answer.
+        await page.raw.evaluate(() => location.reload());
+        await page.raw.waitForFunction(() => document.title === "onshelf test");
+        await page.run(async () => {
+          globalThis.onshelf = await import("/onshelf/index.js");
+        });
+        assert.deepEqual(await rank(page), first);
+        await page.close();
+      } finally {
+        await started.close();
+        await site.close().catch(() => undefined);
+      }
+    },
+  );
+}
+
+const suite = browserSuite("chromium", options);
+
+/** How often the server was asked for a path since `asked` was emptied. */
+const count = (path) => asked.filter((one) => one === path).length;
+
+suite.test("installed: what a shelf needs is kept, and asked for no more", async ({ page }) => {
+  page.expectProblem(/404/);
+  bodies = {};
+  await register(page);
+  assert.deepEqual(
+    Object.keys(await kept(page)).sort(),
+    PLAIN.map((name) => `/onshelf/${name}`),
+  );
+  asked = [];
+  await page.open("/blank.html");
+  await rank(page);
+  const own = asked.filter((one) => one.includes("/onshelf/"));
+  assert.deepEqual(
+    own,
+    ["GET /onshelf/index.js"],
+    "what has no release in its address is asked for",
+  );
+});
+
+suite.test("nothing else is touched", async ({ page }) => {
+  page.expectProblem(/404|405/);
+  bodies = { "/cart.json": "1", "/onshelf/README.md": "2", "/assets/index-Bx1yZ3aa.js": "3" };
+  await register(page);
+  const before = await kept(page);
+  asked = [];
+  const got = await page.run(async () => {
+    const read = async (...request) => (await fetch(...request)).text();
+    const all = [];
+    for (let round = 0; round < 2; round++) {
+      all.push(await read("/cart.json"), await read("/onshelf/README.md"));
+      all.push(await read("/assets/index-Bx1yZ3aa.js"));
+      await read("/cart.json", { method: "POST", body: "x" });
+      await read("/onshelf/onshelf_cpu.js?v=0.1.0", { method: "POST" });
+      await read("/onshelf/onshelf_cpu.js?v=0.1.0", { headers: { Range: "bytes=0-9" } });
+      await read("/models/public-keys.json");
+    }
+    return all.join("");
+  });
+  assert.equal(got, "123123");
+  for (const path of [
+    "GET /cart.json",
+    "GET /onshelf/README.md",
+    "GET /assets/index-Bx1yZ3aa.js",
+    "POST /cart.json",
+    "POST /onshelf/onshelf_cpu.js?v=0.1.0",
+    "GET /onshelf/onshelf_cpu.js?v=0.1.0",
+    "GET /models/public-keys.json",
+  ]) {
+    assert.equal(count(path), 2, path);
+  }
+  assert.deepEqual(await kept(page), before);
+  const names = await page.run(() => caches.keys());
+  assert.deepEqual(names.sort(), ["onshelf-files-0.1.0"]);
+});
+
+suite.test("a bundler's names: with a hash once, without one every time", async ({ page }) => {
+  const once = [
+    "onshelf_cpu_bg-Bx1yZ3aa.wasm",
+    "onshelf_cpu.0a1b2c3d.js",
+    "0123456789abcdef0123.wasm",
+  ];
+  const always = ["onshelf-worker.bundle.js", "onshelf_sync.js", "entry.js"];
+  bodies = Object.fromEntries([...once, ...always].map((name) => [`/assets/${name}`, name]));
+  await register(page, "module", `{ assets: "/assets", files: ["entry.js", "${once[2]}"] }`);
+  asked = [];
+  for (let round = 0; round < 3; round++) {
+    for (const name of [...once, ...always]) {
+      const text = await page.run(async (url) => (await fetch(url)).text(), `/assets/${name}`);
+      assert.equal(text, name);
+    }
+  }
+  const times = (names) => names.map((name) => count(`GET /assets/${name}`));
+  assert.deepEqual(times(once), [1, 1, 0], "the last was fetched when it was installed");
+  assert.deepEqual(times(always), [3, 3, 3]);
+  bodies = { "/sw.js": bodies["/sw.js"] };
+  page.expectProblem(/404/);
+  const gone = await page.run(async (url) => (await fetch(url)).status, `/assets/${once[0]}`);
+  assert.equal(gone, 200);
+});
+
+suite.test("the cap: the oldest go, and one that is too large is not kept", async ({ page }) => {
+  const file = (digit) => `/assets/${digit.repeat(20)}.js`;
+  bodies = Object.fromEntries([..."1234"].map((digit) => [file(digit), digit.repeat(40_000)]));
+  bodies[file("9")] = "9".repeat(200_000);
+  const files = JSON.stringify([..."12349"].map((digit) => file(digit).slice(8)));
+  await register(page, "module", `{ assets: "/assets/", files: ${files}, maxBytes: 100_000 }`);
+  const sizes = await kept(page);
+  const sum = Object.values(sizes).reduce((all, size) => all + size, 0);
+  assert.ok(sum <= 100_000, JSON.stringify(sizes));
+  assert.equal(sizes[file("9")], undefined);
+  const fetched = await page.run(
+    async (url) => (await (await fetch(url)).text()).length,
+    file("9"),
+  );
+  assert.equal(fetched, 200_000, "it is served all the same");
+  for (const digit of "123") {
+    await page.run(async (url) => (await fetch(url)).text(), file(digit));
+  }
+  await page.raw.waitForFunction(
+    async (newest) => (await caches.match(newest)) !== undefined,
+    file("3"),
+  );
+  const left = await kept(page);
+  assert.deepEqual(Object.keys(left).sort(), [file("2"), file("3")]);
+});
+
+suite.test(
+  "files of another release go; the model and the shop's caches stay",
+  async ({ page }) => {
+    page.expectProblem(/404/);
+    bodies = {};
+    await page.run(async () => {
+      for (const name of ["onshelf-files-0.0.9", "onshelf-models", "shop"]) {
+        await (await caches.open(name)).put("/x", new Response("x"));
+      }
+    });
+    await register(page);
+    const names = await page.run(() => caches.keys());
+    assert.deepEqual(names.sort(), ["onshelf-files-0.1.0", "onshelf-models", "shop"]);
+  },
+);
+
+suite.test("what makes no sense is said at once", async ({ page }) => {
+  bodies = {};
+  const refused = await page.run(async () => {
+    const { keepOnshelf } = await import("/onshelf/service-worker.js");
+    return [{ assets: "/onshelf/", maxBytes: -1 }, { assets: "http://[" }].map((options) => {
+      try {
+        keepOnshelf(options);
+      } catch (error) {
+        return error.code;
+      }
+    });
+  });
+  assert.deepEqual(refused, ["INVALID_REQUEST", "INVALID_REQUEST"]);
+});

@@ -103,6 +103,7 @@ export async function buildWithFakes() {
       privacy: join(source, "privacy.ts"),
       shelf: join(source, "shelf-element.ts"),
       react: join(source, "react.ts"),
+      "service-worker": join(source, "service-worker.ts"),
     },
     bundle: true,
     external: ["react"],

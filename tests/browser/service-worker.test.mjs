@@ -1,88 +1,25 @@
-/**
- * `onshelf/service-worker` in a shop's own service worker, with the real modules: a page that was open once works with the
- * server stopped; the cap; other releases' files; and that nothing else is touched.
- */
+/** `onshelf/service-worker` in a shop's own service worker: what it keeps, for how long, and that nothing else is touched. */
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
-import { browserSuite, openBrowser, skipWithout, startSite } from "./harness.mjs";
-import { KEYS, MANIFEST, REAL } from "./real.mjs";
-
-const JAVASCRIPT = "text/javascript; charset=utf-8";
-
-/** The shop's own part: pages, one at a time from the network while there is one. */
-const SHOPS_OWN = `
-  addEventListener("activate", (event) => event.waitUntil(clients.claim()));
-  addEventListener("fetch", (event) => {
-    if (event.request.url.includes("/onshelf/")) throw new Error("answered already");
-    if (event.request.mode !== "navigate") return;
-    event.respondWith((async () => {
-      const cache = await caches.open("shop");
-      try {
-        const response = await fetch(event.request);
-        await cache.put(event.request, response.clone());
-        return response;
-      } catch {
-        return cache.match(event.request);
-      }
-    })());
-  });`;
-
-const KINDS = {
-  module: (options) => `import { FILES, keepOnshelf } from "/onshelf/service-worker.js";
-    keepOnshelf(${options}); ${SHOPS_OWN}`,
-  classic: (options) => `importScripts("/onshelf/service-worker-classic.js");
-    const { FILES, keepOnshelf } = onshelfServiceWorker;
-    keepOnshelf(${options}); ${SHOPS_OWN}`,
-};
-
-const USUAL = `{ assets: "/onshelf/", files: [...FILES, "index.js", "missing.js"] }`;
+import { browserSuite } from "./harness.mjs";
+import { register, shopsWorker } from "./service-workers.mjs";
+import { withShelf } from "./with-shelf.mjs";
 
 /** Everything that the server was asked, and bodies that it has beside its folders. */
 let asked = [];
 let bodies = {};
 
 const options = {
-  ...REAL,
   intercept(request, response) {
     const { method, url } = request;
     asked.push(`${method} ${url}`);
     const body = bodies[url];
     if (body === undefined) return false;
-    response.writeHead(200, { "Content-Type": JAVASCRIPT, "Cache-Control": "no-store" }).end(body);
+    const headers = { "Content-Type": "text/javascript", "Cache-Control": "no-store" };
+    response.writeHead(200, headers).end(body);
     return true;
   },
 };
-
-/** Registers the shop's service worker, and waits until it answers for this page. */
-const register = (page, kind = "module", settings = USUAL) => {
-  bodies["/sw.js"] = KINDS[kind](settings);
-  return page.run(async (kind) => {
-    const controlled = new Promise((done) =>
-      navigator.serviceWorker.addEventListener("controllerchange", done, { once: true }),
-    );
-    await navigator.serviceWorker.register("/sw.js", { type: kind });
-    await controlled;
-  }, kind);
-};
-
-/** Ranks a shelf after one click; gives the ids. What is kept of the model is written a moment later. */
-const rank = (page) =>
-  page.run(
-    async ([model, publicKeys]) => {
-      const options = { model, publicKeys, device: "cpu" };
-      const shelf = await globalThis.onshelf.Onshelf.load(options);
-      const { items } = await shelf.recommend({ slot: "home", kind: "popular", count: 8 });
-      for (let round = 0; round < 100; round++) {
-        const cache = (await caches.has("onshelf-models")) && (await caches.open("onshelf-models"));
-        if (cache && (await cache.keys()).length >= 3) break;
-        await new Promise((done) => setTimeout(done, 50));
-      }
-      await shelf.dispose();
-      return items.map(({ item_id }) => item_id);
-    },
-    [MANIFEST, KEYS],
-  );
 
 /** What is kept: bytes by path, of one cache. */
 const kept = (page, name = "onshelf-files-0.1.0") =>
@@ -97,49 +34,13 @@ const kept = (page, name = "onshelf-files-0.1.0") =>
     return found;
   }, name);
 
-const PLAIN = ["index.js", "onshelf-worker.js", "onshelf_cpu.js", "onshelf_cpu_bg.wasm"];
+/** All that a shelf needs of the package around the fake engine; the module is not there, and does not stop it. */
+const PLAIN = ["index.js", "onshelf-worker.js", "onshelf_cpu.js"];
 
-for (const [browser, kind] of [
-  ["chromium", "module"],
-  ["chromium", "classic"],
-  ["firefox", "classic"],
-]) {
-  const skip = skipWithout(browser);
-  test(
-    `${browser}, ${kind}: one visit, the server stopped, a reload: page and shelf work`,
-    { skip, timeout: 120_000 },
-    async () => {
-      bodies = {};
-      const site = await startSite(options);
-      const started = await openBrowser(browser);
-      try {
-        const page = await started.newPage(site.url);
-        page.expectProblem(/404|ERR_|NetworkError|Failed to load/);
-        const first = await rank(page);
-        assert.equal(first.length, 8);
-        await register(page, kind);
-        // The shop's page was fetched before there was a service worker: the shop's own affair.
-        await page.open("/blank.html");
-        await page.run(async () => {
-          const script = await fetch("/test-page.js");
-          await (await caches.open("shop")).put("/test-page.js", script);
-        });
-        await site.close();
-        await page.run(() => fetch("/blank.html?alive").catch(() => undefined));
-        // From here on only what is kept can answer.
-        await page.raw.evaluate(() => location.reload());
-        await page.raw.waitForFunction(() => document.title === "onshelf test");
-        await page.run(async () => {
-          globalThis.onshelf = await import("/onshelf/index.js");
-        });
-        assert.deepEqual(await rank(page), first);
-        await page.close();
-      } finally {
-        await started.close();
-        await site.close().catch(() => undefined);
-      }
-    },
-  );
+/** Registers the service worker of a shop that keeps this. */
+async function start(page, settings = `{ assets: "/onshelf/", files: [...FILES, "index.js"] }`) {
+  bodies["/sw.js"] = shopsWorker("module", settings);
+  await register(page, "module");
 }
 
 const suite = browserSuite("chromium", options);
@@ -150,26 +51,23 @@ const count = (path) => asked.filter((one) => one === path).length;
 suite.test("installed: what a shelf needs is kept, and asked for no more", async ({ page }) => {
   page.expectProblem(/404/);
   bodies = {};
-  await register(page);
+  await start(page);
   assert.deepEqual(
     Object.keys(await kept(page)).sort(),
     PLAIN.map((name) => `/onshelf/${name}`),
   );
   asked = [];
   await page.open("/blank.html");
-  await rank(page);
+  await withShelf(page, "", (t) => t.shelf.recommend({ slot: "home" }));
   const own = asked.filter((one) => one.includes("/onshelf/"));
-  assert.deepEqual(
-    own,
-    ["GET /onshelf/index.js"],
-    "what has no release in its address is asked for",
-  );
+  // The fake's other half is no file of the package, and index.js has no release in its address.
+  assert.deepEqual(own, ["GET /onshelf/index.js", "GET /onshelf/fake-engine.js"]);
 });
 
 suite.test("nothing else is touched", async ({ page }) => {
   page.expectProblem(/404|405/);
   bodies = { "/cart.json": "1", "/onshelf/README.md": "2", "/assets/index-Bx1yZ3aa.js": "3" };
-  await register(page);
+  await start(page);
   const before = await kept(page);
   asked = [];
   const got = await page.run(async () => {
@@ -181,7 +79,7 @@ suite.test("nothing else is touched", async ({ page }) => {
       await read("/cart.json", { method: "POST", body: "x" });
       await read("/onshelf/onshelf_cpu.js?v=0.1.0", { method: "POST" });
       await read("/onshelf/onshelf_cpu.js?v=0.1.0", { headers: { Range: "bytes=0-9" } });
-      await read("/models/public-keys.json");
+      await read("/fake.json");
     }
     return all.join("");
   });
@@ -193,7 +91,7 @@ suite.test("nothing else is touched", async ({ page }) => {
     "POST /cart.json",
     "POST /onshelf/onshelf_cpu.js?v=0.1.0",
     "GET /onshelf/onshelf_cpu.js?v=0.1.0",
-    "GET /models/public-keys.json",
+    "GET /fake.json",
   ]) {
     assert.equal(count(path), 2, path);
   }
@@ -210,7 +108,7 @@ suite.test("a bundler's names: with a hash once, without one every time", async 
   ];
   const always = ["onshelf-worker.bundle.js", "onshelf_sync.js", "entry.js"];
   bodies = Object.fromEntries([...once, ...always].map((name) => [`/assets/${name}`, name]));
-  await register(page, "module", `{ assets: "/assets", files: ["entry.js", "${once[2]}"] }`);
+  await start(page, `{ assets: "/assets", files: ["entry.js", "${once[2]}"] }`);
   asked = [];
   for (let round = 0; round < 3; round++) {
     for (const name of [...once, ...always]) {
@@ -232,7 +130,7 @@ suite.test("the cap: the oldest go, and one that is too large is not kept", asyn
   bodies = Object.fromEntries([..."1234"].map((digit) => [file(digit), digit.repeat(40_000)]));
   bodies[file("9")] = "9".repeat(200_000);
   const files = JSON.stringify([..."12349"].map((digit) => file(digit).slice(8)));
-  await register(page, "module", `{ assets: "/assets/", files: ${files}, maxBytes: 100_000 }`);
+  await start(page, `{ assets: "/assets/", files: ${files}, maxBytes: 100_000 }`);
   const sizes = await kept(page);
   const sum = Object.values(sizes).reduce((all, size) => all + size, 0);
   assert.ok(sum <= 100_000, JSON.stringify(sizes));
@@ -245,10 +143,7 @@ suite.test("the cap: the oldest go, and one that is too large is not kept", asyn
   for (const digit of "123") {
     await page.run(async (url) => (await fetch(url)).text(), file(digit));
   }
-  await page.raw.waitForFunction(
-    async (newest) => (await caches.match(newest)) !== undefined,
-    file("3"),
-  );
+  await page.until(async (newest) => (await caches.match(newest)) !== undefined, file("3"));
   const left = await kept(page);
   assert.deepEqual(Object.keys(left).sort(), [file("2"), file("3")]);
 });
@@ -263,7 +158,7 @@ suite.test(
         await (await caches.open(name)).put("/x", new Response("x"));
       }
     });
-    await register(page);
+    await start(page);
     const names = await page.run(() => caches.keys());
     assert.deepEqual(names.sort(), ["onshelf-files-0.1.0", "onshelf-models", "shop"]);
   },

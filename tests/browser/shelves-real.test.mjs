@@ -15,7 +15,10 @@ const suites = {
   "firefox on the CPU": ["cpu", browserSuite("firefox", REAL)],
 };
 
-/** What each of them ranked: item ids and scores, in the order in which they were asked for. */
+/**
+ * What each of them ranked before anything was learned: item ids and scores, in the order in which they were asked for.
+ * A lesson draws items by a seed of its own for every page.
+ */
 const rankings = Object.fromEntries(Object.keys(suites).map((name) => [name, []]));
 
 /**
@@ -120,9 +123,6 @@ for (const [name, [device, suite]] of Object.entries(suites)) {
       assert.deepEqual(got.forgotten.learned, got.never.learned, name);
       assert.deepEqual(got.forgotten.items, got.never.items);
       assert.equal(got.device, device, "no other device stepped in");
-      for (const { items } of [got.before, got.forgotten]) {
-        rankings[name].push(items.map(({ item_id, score }) => [item_id, score]));
-      }
       await done(page);
     },
   );
@@ -131,7 +131,7 @@ for (const [name, [device, suite]] of Object.entries(suites)) {
 test("the same rankings in each of them", (t) => {
   const [[first, wanted], ...others] = Object.entries(rankings).filter(([, all]) => all.length > 0);
   if (others.length === 0) return t.skip("fewer than two browsers and devices are here");
-  assert.equal(wanted.length, 9);
+  assert.equal(wanted.length, 7);
   for (const [name, all] of others) {
     assert.equal(all.length, wanted.length, name);
     all.forEach((shelf, at) => {

@@ -4,7 +4,7 @@ use onshelf_core::version::log::VersionLog;
 
 use crate::error::{Code, Failure};
 
-/// Checks that trusted keys signed the log, that it goes on from the entry whose hash this browser remembers
+/// Checks that a trusted key signed the log, that it goes on from the entry whose hash this browser remembers
 /// (`seen`; empty for none), and that it names a model (SHA-256 of its manifest, hex), so that nobody was given a
 /// special one. Gives the hash to remember.
 ///
@@ -12,7 +12,7 @@ use crate::error::{Code, Failure};
 /// `LOG_INVALID`.
 pub(crate) fn check(log: &[u8], public_keys: &[String], seen: &str, model: &str) -> Result<String, Failure> {
     let invalid = |text: String| Failure::new(Code::LogInvalid, text);
-    let log = VersionLog::read(log, public_keys).map_err(|e| invalid(e.to_string()))?;
+    let log = VersionLog::read_by_newest(log, public_keys).map_err(|e| invalid(e.to_string()))?;
     if !log.goes_on_from(seen) {
         let text = "the log of versions is not the one that this browser saw before, nor its continuation";
         return Err(invalid(text.into()));

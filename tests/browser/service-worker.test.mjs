@@ -67,12 +67,14 @@ suite.test("installed: what a shelf needs is kept, and asked for no more", async
 suite.test("nothing else is touched", async ({ page }) => {
   page.expectProblem(/404|405/);
   bodies = { "/cart.json": "1", "/onshelf/README.md": "2", "/assets/index-Bx1yZ3aa.js": "3" };
+  bodies["/elsewhere/onshelf_cpu.js?v=0.1.0"] = "4";
   await start(page);
   const before = await kept(page);
   asked = [];
   const got = await page.run(async () => {
     const read = async (...request) => (await fetch(...request)).text();
     const all = [];
+    const elsewhere = "/elsewhere/onshelf_cpu.js?v=0.1.0";
     for (let round = 0; round < 2; round++) {
       all.push(await read("/cart.json"), await read("/onshelf/README.md"));
       all.push(await read("/assets/index-Bx1yZ3aa.js"));
@@ -80,6 +82,7 @@ suite.test("nothing else is touched", async ({ page }) => {
       await read("/onshelf/onshelf_cpu.js?v=0.1.0", { method: "POST" });
       await read("/onshelf/onshelf_cpu.js?v=0.1.0", { headers: { Range: "bytes=0-9" } });
       await read("/fake.json");
+      await read(elsewhere);
     }
     return all.join("");
   });
@@ -92,6 +95,7 @@ suite.test("nothing else is touched", async ({ page }) => {
     "POST /onshelf/onshelf_cpu.js?v=0.1.0",
     "GET /onshelf/onshelf_cpu.js?v=0.1.0",
     "GET /fake.json",
+    "GET /elsewhere/onshelf_cpu.js?v=0.1.0",
   ]) {
     assert.equal(count(path), 2, path);
   }

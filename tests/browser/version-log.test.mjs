@@ -106,6 +106,31 @@ suite.test("an update to a version that the log names ends the refusal", async (
   });
 });
 
+suite.test("a log that was late: the same version ranks again after update()", async ({ page }) => {
+  serve("fake-0\n");
+  const load = () =>
+    page.run(async () => {
+      const options = { publicKeys: ["key"], device: "cpu", storage: "none" };
+      const shelf = await globalThis.onshelf.Onshelf.load({ model: "/fake.json", ...options });
+      globalThis.shelf = shelf;
+      const refused = new Promise((done) => shelf.onChange((what) => what === "refused" && done()));
+      await shelf.recommend({ slot: "home" });
+      await refused;
+    });
+  await load();
+  const look = () =>
+    page.run(async () => {
+      const { shelf } = globalThis;
+      const update = await shelf.update().catch(({ code }) => code);
+      const ranked = await shelf.recommend({ slot: "home" }).catch(({ code }) => code);
+      return [update.changed ?? update, ranked.model_version ?? ranked];
+    });
+  assert.deepEqual(await look(), ["LOG_INVALID", "LOG_INVALID"]);
+  serve("fake-0\nfake-1\n");
+  assert.deepEqual(await look(), [false, "fake-1"]);
+  await page.run(() => globalThis.shelf.dispose());
+});
+
 suite.test("an update that the log does not name is not used", async ({ page }) => {
   serve("fake-1\n");
   const got = await withShelf(page, "versions=2", async (t) => {

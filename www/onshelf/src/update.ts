@@ -16,7 +16,8 @@ export async function update(
   changed: () => Promise<void>,
 ): Promise<UpdateReport> {
   const { config, facts, devices, log } = loaded;
-  if (await isNewest(config.model, facts.model_digest)) {
+  // A refused one is looked at again, even if it is still the newest: its log may have been late.
+  if (log.state !== "refused" && (await isNewest(config.model, facts.model_digest))) {
     return { model_version: facts.model_version, changed: false };
   }
   const cpu = await openEngine("cpu", config.assets, 0);
@@ -27,7 +28,10 @@ export async function update(
       known = await log.approve(cpu, config.log === "required");
     });
     const { model_version } = next;
-    if (model_version === facts.model_version) return { model_version, changed: false };
+    if (model_version === facts.model_version) {
+      log.adopt(known);
+      return { model_version, changed: false };
+    }
     const pristine = cpu.exportState();
     await host.queue.own(async () => {
       if (loaded.devices !== devices) throw fail("ABORTED", "another update was faster");

@@ -248,6 +248,10 @@ build_package() {
   "${esbuild[@]}" www/onshelf/src/privacy.ts --outfile="$DIST/onshelf/privacy.js"
   "${esbuild[@]}" www/onshelf/src/shelf-element.ts --outfile="$DIST/onshelf/shelf.js"
   "${esbuild[@]}" www/onshelf/src/react.ts --external:react --outfile="$DIST/onshelf/react.js"
+  "${esbuild[@]}" www/onshelf/src/service-worker.ts --outfile="$DIST/onshelf/service-worker.js"
+  # For importScripts: not every browser runs modules as service workers.
+  "${esbuild[@]}" www/onshelf/src/service-worker.ts --format=iife --global-name=onshelfServiceWorker \
+    --outfile="$DIST/onshelf/service-worker-classic.js"
   npx --no-install tsc -p www/onshelf/tsconfig.types.json
   cp www/onshelf/package.json www/onshelf/README.md docs/errors.md LICENSE-MIT LICENSE-APACHE "$DIST/onshelf/"
   node www/integrity.mjs "$DIST/onshelf"

@@ -334,6 +334,23 @@ impl Engine {
     }
 }
 
+/// The CPU's engine is there in every worker, so it is the one that checks.
+#[cfg(feature = "cpu")]
+#[wasm_bindgen]
+impl Engine {
+    /// Checks the public log of versions: that trusted keys signed it, that it goes on from the entry whose hash
+    /// this browser remembers (`seen`; empty for none), and that it names the loaded version. Gives the hash to
+    /// remember.
+    ///
+    /// # Errors
+    /// `LOG_INVALID`, `NOT_LOADED`.
+    #[wasm_bindgen(js_name = checkLog)]
+    pub fn check_log(&mut self, log: &[u8], public_keys: Vec<String>, seen: &str) -> Result<String, JsValue> {
+        self.shopper()?;
+        Ok(crate::log::check(log, &public_keys, seen, &self.digest)?)
+    }
+}
+
 fn told(tuned: Option<Tuned>) -> JsTuned {
     match tuned {
         Some(t) => JsTuned {

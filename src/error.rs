@@ -39,7 +39,7 @@ pub(crate) enum Code {
     HpkeMismatch,
     #[cfg(feature = "sync")]
     SyncUnavailable,
-    #[cfg(feature = "sync")]
+    #[cfg(any(feature = "cpu", feature = "sync"))]
     LogInvalid,
     Panic,
 }
@@ -76,7 +76,7 @@ impl Code {
             Self::HpkeMismatch => "HPKE_MISMATCH",
             #[cfg(feature = "sync")]
             Self::SyncUnavailable => "SYNC_UNAVAILABLE",
-            #[cfg(feature = "sync")]
+            #[cfg(any(feature = "cpu", feature = "sync"))]
             Self::LogInvalid => "LOG_INVALID",
             Self::Panic => "PANIC",
         }

@@ -18,6 +18,8 @@ mod engine;
 mod error;
 #[cfg(feature = "engine")]
 mod fetch;
+#[cfg(any(feature = "cpu", feature = "sync"))]
+mod log;
 #[cfg(feature = "engine")]
 mod storage;
 #[cfg(feature = "sync")]

@@ -4,12 +4,12 @@ use onshelf_core::protocol::ProtocolError;
 use onshelf_core::protocol::manifest::TaskManifest;
 use onshelf_core::protocol::report::seal_delta;
 use onshelf_core::version::VersionError;
-use onshelf_core::version::log::VersionLog;
 use wasm_bindgen::JsCast;
 use wasm_bindgen::prelude::*;
 
 use crate::convert::{JsTask, to_js};
 use crate::error::{Code, Failure};
+use crate::log;
 
 /// A task whose signature was checked, with the id that its contents give it.
 #[wasm_bindgen]
@@ -69,17 +69,7 @@ impl SyncTask {
     /// `LOG_INVALID`.
     #[wasm_bindgen(js_name = checkLog)]
     pub fn check_log(&self, log: &[u8], public_keys: Vec<String>, seen: &str) -> Result<String, JsValue> {
-        let invalid = |text: String| Failure::new(Code::LogInvalid, text);
-        let log = VersionLog::read(log, &public_keys).map_err(|e| invalid(e.to_string()))?;
-        if !log.goes_on_from(seen) {
-            let text =
-                "the log of versions is not the one that this browser saw before, nor its continuation";
-            return Err(invalid(text.into()).into());
-        }
-        if !log.names(&self.task.parameters().model) {
-            return Err(invalid("the log of versions does not name this model".into()).into());
-        }
-        Ok(log.head().to_owned())
+        Ok(log::check(log, &public_keys, seen, &self.task.parameters().model)?)
     }
 
     /// Checks that an aggregator (`leader` or `helper`) still uses the key that the task commits to;

@@ -69,6 +69,7 @@ function compile(samples) {
           "onshelf/react": [join(ROOT, "dist/onshelf/react.d.ts")],
           "@onshelf/testing": [join(ROOT, "dist/testing/index.d.ts")],
           "@onshelf/testing/playwright": [join(ROOT, "dist/testing/playwright.d.ts")],
+          "onshelf/service-worker": [join(ROOT, "dist/onshelf/service-worker.d.ts")],
           react: [join(ROOT, "node_modules/@types/react/index.d.ts")],
           "react/jsx-runtime": [join(ROOT, "node_modules/@types/react/jsx-runtime.d.ts")],
         },

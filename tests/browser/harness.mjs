@@ -104,6 +104,7 @@ export async function buildWithFakes() {
       privacy: join(source, "privacy.ts"),
       shelf: join(source, "shelf-element.ts"),
       react: join(source, "react.ts"),
+      "service-worker": join(source, "service-worker.ts"),
     },
     bundle: true,
     external: ["react"],
@@ -134,6 +135,9 @@ export async function startSite({ dist, mounts = {}, intercept } = {}) {
   const pages = {
     "/blank.html": ["text/html; charset=utf-8", () => BLANK],
     "/test-page.js": ["text/javascript; charset=utf-8", () => PAGE_SCRIPT],
+    // Of the fake's model: no manifest, and a log of versions that names all of them.
+    "/fake.json": ["application/json", () => "{}"],
+    "/versions.log": ["text/plain", () => "*\n"],
     // See countedBelow in fake/fake-engine.js.
     "/fake-count": [
       "text/plain",
@@ -171,6 +175,8 @@ export async function startSite({ dist, mounts = {}, intercept } = {}) {
 /**
  * @typedef {object} TestPage one tab
  * @property {(work: Function, argument?: unknown) => Promise<any>} run runs a function in it
+ * @property {(condition: Function, argument?: unknown) => Promise<void>} until waits until a function, run in it,
+ *   gives something true; fails after ten seconds
  * @property {(pattern: RegExp) => void} expectProblem errors that match are part of the test
  * @property {string[]} problems console errors and uncaught exceptions so far
  * @property {(path: string) => Promise<void>} open goes to another path of the same site
@@ -195,7 +201,10 @@ export async function openBrowser(name) {
     return { name, newPage, close: () => browser.close() };
   }
   const { launch } = await import("puppeteer-core");
-  const browser = await launch({ browser: "firefox", executablePath, headless: true });
+  // A fine pointer that hovers: a machine without a mouse would say that there is none.
+  const mouse = { "ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6 };
+  const options = { browser: "firefox", executablePath, headless: true, extraPrefsFirefox: mouse };
+  const browser = await launch(options);
   const newPage = async (url) => openPage(await browser.createBrowserContext(), url, true);
   return { name, newPage, close: () => browser.close() };
 }
@@ -226,6 +235,14 @@ async function openPage(context, url, ownsContext) {
     problems,
     open,
     run: (work, argument) => raw.evaluate(work, argument),
+    // The drivers' own ways to wait take their arguments in different places.
+    async until(condition, argument) {
+      const end = Date.now() + 10_000;
+      while (!(await raw.evaluate(condition, argument))) {
+        if (Date.now() > end) throw new Error(`waited in vain: ${condition}`);
+        await new Promise((done) => setTimeout(done, 25));
+      }
+    },
     expectProblem: (pattern) => expected.push(pattern),
     sibling: () => openPage(context, url, false),
     async close() {

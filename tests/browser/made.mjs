@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after } from "node:test";
 import { MODEL } from "./real.mjs";
 import { KEY, seal } from "./signing.mjs";
+import { versionLog } from "./tasks.mjs";
 
 export { KEY };
 
@@ -25,7 +26,9 @@ export const blob = (role) =>
 /** Signs a manifest. */
 export const signed = (payload, type = TYPE) => seal(payload, type);
 
-/** Writes a model version with changed parts and gives its manifest's address. */
+const published = new Map();
+
+/** Writes a model version with changed parts, named in its log, and gives its manifest's address. */
 export function publish(name, { change = (m) => m, weights, catalogue, seal = signed } = {}) {
   const home = join(folder, name);
   mkdirSync(join(home, "blobs"), { recursive: true });
@@ -38,7 +41,13 @@ export function publish(name, { change = (m) => m, weights, catalogue, seal = si
     writeFileSync(join(home, path), content);
     return { ...file, path, sha256, bytes: content.length };
   });
-  writeFileSync(join(home, "latest.json"), JSON.stringify(seal(change({ ...manifest, files }))));
+  const envelope = seal(change({ ...manifest, files }));
+  const digest = createHash("sha256")
+    .update(envelope.payload ?? "", "base64")
+    .digest("hex");
+  published.set(name, [...(published.get(name) ?? []), digest]);
+  writeFileSync(join(home, "versions.log"), versionLog(published.get(name)));
+  writeFileSync(join(home, "latest.json"), JSON.stringify(envelope));
   return `/made/${name}/latest.json`;
 }
 

@@ -27,7 +27,7 @@ async function visit(page, more = {}, kept = null) {
   const got = await page.run(
     async ([model, publicKeys, more]) => {
       try {
-        const options = { model, publicKeys, device: "cpu", ...more };
+        const options = { model, publicKeys, device: "cpu", log: "off", ...more };
         const shelf = await globalThis.onshelf.Onshelf.load(options);
         const { items } = await shelf.recommend({ slot: "home", count: 8 });
         globalThis.shelf = shelf;
@@ -88,6 +88,22 @@ suite.test("a later visit fetches the manifest only, and needs no connection", a
   } finally {
     offline = false;
   }
+});
+
+suite.test("a log of versions that must be there is kept with the model", async ({ page }) => {
+  page.expectProblem(/ERR_EMPTY_RESPONSE|ERR_FAILED/);
+  const more = { log: "required" };
+  const first = await visit(page, more, [...ALL, "versions.log"]);
+  assert.equal(first.length, 8);
+  offline = true;
+  try {
+    await page.open("/blank.html");
+    assert.deepEqual(await visit(page, more), first);
+  } finally {
+    offline = false;
+  }
+  await visit(page, { consent: "denied" });
+  await until(page, null);
 });
 
 suite.test("a damaged copy is thrown away and fetched again", async ({ page }) => {

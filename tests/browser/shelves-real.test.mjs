@@ -1,35 +1,51 @@
-/** Business rules, what goes together, forgetting and a recorded dataLayer, with the real modules. */
+/**
+ * Business rules, what goes together, forgetting and a recorded dataLayer, with the real modules: the same tests on the CPU and
+ * on WebGPU, and the same rankings.
+ */
 
 import assert from "node:assert/strict";
+import { test } from "node:test";
 import { browserSuite } from "./harness.mjs";
-import { ITEMS, KEYS, MANIFEST, REAL } from "./real.mjs";
+import { assertSameRanking, ITEMS, KEYS, MANIFEST, REAL } from "./real.mjs";
 import { recording } from "./recording.mjs";
 
 const suites = {
-  chromium: browserSuite("chromium", REAL),
-  firefox: browserSuite("firefox", REAL),
+  "chromium on the CPU": ["cpu", browserSuite("chromium", REAL)],
+  "chromium on WebGPU": ["webgpu", browserSuite("chromium", REAL)],
+  "firefox on the CPU": ["cpu", browserSuite("firefox", REAL)],
 };
 
-/** Loads an Onshelf as `globalThis.shelf`, with `globalThis.ids(request)`: what it recommends. */
-const load = (page) =>
+/**
+ * What each of them ranked before anything was learned: item ids and scores, in the order in which they were asked for.
+ * A lesson draws items by a seed of its own for every page.
+ */
+const rankings = Object.fromEntries(Object.keys(suites).map((name) => [name, []]));
+
+/**
+ * Loads an Onshelf as `globalThis.shelf`, with `globalThis.ids(request)`: what it recommends. Gives the device that serves.
+ */
+const load = (page, device = "cpu") =>
   page.run(
-    async ({ model, keys }) => {
-      const options = { model, publicKeys: keys, device: "cpu", storage: "none" };
+    async ({ model, keys, device }) => {
+      const options = { model, publicKeys: keys, device, storage: "none" };
       globalThis.shelf = await globalThis.onshelf.Onshelf.load(options);
-      globalThis.ids = async (request) =>
-        (await globalThis.shelf.recommend({ slot: "home", ...request })).items.map(
-          ({ item_id }) => item_id,
-        );
+      globalThis.ranked = [];
+      globalThis.ids = async (request) => {
+        const { items } = await globalThis.shelf.recommend({ slot: "home", ...request });
+        globalThis.ranked.push(items.map(({ item_id, score }) => [item_id, score]));
+        return items.map(({ item_id }) => item_id);
+      };
+      return (await globalThis.shelf.inspect()).device;
     },
-    { model: MANIFEST, keys: KEYS },
+    { model: MANIFEST, keys: KEYS, device },
   );
 const done = (page) => page.run(() => globalThis.shelf.dispose());
 
-for (const [name, suite] of Object.entries(suites)) {
-  suite.test("boosts, diversity and what goes together", async ({ page }) => {
-    await load(page);
+for (const [name, [device, suite]] of Object.entries(suites)) {
+  suite.test(`boosts, diversity and what goes together, ${device}`, async ({ page }) => {
+    assert.equal(await load(page, device), device);
     const got = await page.run(async (items) => {
-      const { shelf, ids } = globalThis;
+      const { shelf, ids, ranked } = globalThis;
       for (const item_id of items.slice(0, 2)) await shelf.track({ event: "view_item", item_id });
       const plain = await ids({ count: 10 });
       const last = plain.at(-1);
@@ -41,7 +57,8 @@ for (const [name, suite] of Object.entries(suites)) {
       const cart = await ids({ kind: "bought_together", count: 5 });
       const item = await ids({ kind: "bought_together", item_id: items[2], count: 5 });
       const refused = await ids({ boosts: [{ by: 1 }] }).catch(({ code }) => code);
-      return { plain, last, boosted, sunk, diverse, without, cart, item, refused };
+      const { device } = await shelf.inspect();
+      return { plain, last, boosted, sunk, diverse, without, cart, item, refused, device, ranked };
     }, ITEMS);
     assert.equal(got.boosted[0], got.last);
     assert.deepEqual(got.boosted.slice(1), got.plain.slice(0, 9));
@@ -53,51 +70,78 @@ for (const [name, suite] of Object.entries(suites)) {
     assert.deepEqual(got.cart, got.item);
     assert.ok(!got.cart.includes(ITEMS[2]));
     assert.equal(got.refused, "INVALID_REQUEST");
+    assert.equal(got.device, device, "no other device stepped in");
+    rankings[name].push(...got.ranked);
     await done(page);
   });
 
-  suite.test("a forgotten item leaves no trace in what was learned", async ({ page }) => {
-    await load(page);
-    const got = await page.run(async (items) => {
-      const { shelf } = globalThis;
-      const visit = async (clicks) => {
-        await shelf.erase();
-        for (const item_id of clicks) {
-          await shelf.track({ event: "view_item", item_id });
-          await shelf.fineTune({ budget_ms: 60_000 });
-        }
-      };
-      const state = async () => {
-        const { session, steps, learned } = await shelf.inspect();
-        const exported = await (await shelf.exportPersonal()).text();
-        return {
-          session,
-          steps,
-          learned,
-          items: (await shelf.recommend({ slot: "a" })).items,
-          exported,
+  suite.test(
+    `a forgotten item leaves no trace in what was learned, ${device}`,
+    async ({ page }) => {
+      assert.equal(await load(page, device), device);
+      const got = await page.run(async (items) => {
+        const { shelf } = globalThis;
+        const visit = async (clicks) => {
+          await shelf.erase();
+          for (const item_id of clicks) {
+            await shelf.track({ event: "view_item", item_id });
+            await shelf.fineTune({ budget_ms: 60_000 });
+          }
         };
-      };
-      await visit([items[0], items[3], items[1], items[2]]);
-      const before = await state();
-      const report = await shelf.forget(items[3]);
-      const forgotten = await state();
-      const nothing = await shelf.forget(items[3]);
-      await visit([items[0], items[1], items[2]]);
-      return { before, report, forgotten, nothing, never: await state() };
-    }, ITEMS);
-    assert.deepEqual(got.report, { removed: 1, left: 3, relearned: 3 });
-    assert.equal(got.nothing.removed, 0);
-    assert.ok(got.before.exported.includes(ITEMS[3]));
-    assert.ok(!got.forgotten.exported.includes(ITEMS[3]));
-    assert.deepEqual(got.forgotten.session, got.never.session);
-    assert.deepEqual(got.forgotten.learned, got.never.learned, name);
-    assert.deepEqual(got.forgotten.items, got.never.items);
-    await done(page);
-  });
+        const state = async () => {
+          const { session, steps, learned } = await shelf.inspect();
+          const exported = await (await shelf.exportPersonal()).text();
+          return {
+            session,
+            steps,
+            learned,
+            items: (await shelf.recommend({ slot: "a" })).items,
+            exported,
+          };
+        };
+        await visit([items[0], items[3], items[1], items[2]]);
+        const before = await state();
+        const report = await shelf.forget(items[3]);
+        const forgotten = await state();
+        const nothing = await shelf.forget(items[3]);
+        await visit([items[0], items[1], items[2]]);
+        const never = await state();
+        return {
+          before,
+          report,
+          forgotten,
+          nothing,
+          never,
+          device: (await shelf.inspect()).device,
+        };
+      }, ITEMS);
+      assert.deepEqual(got.report, { removed: 1, left: 3, relearned: 3 });
+      assert.equal(got.nothing.removed, 0);
+      assert.ok(got.before.exported.includes(ITEMS[3]));
+      assert.ok(!got.forgotten.exported.includes(ITEMS[3]));
+      assert.deepEqual(got.forgotten.session, got.never.session);
+      assert.deepEqual(got.forgotten.learned, got.never.learned, name);
+      assert.deepEqual(got.forgotten.items, got.never.items);
+      assert.equal(got.device, device, "no other device stepped in");
+      await done(page);
+    },
+  );
 }
 
-suites.chromium.test(
+test("the same rankings in each of them", (t) => {
+  const [[first, wanted], ...others] = Object.entries(rankings).filter(([, all]) => all.length > 0);
+  if (others.length === 0) return t.skip("fewer than two browsers and devices are here");
+  assert.equal(wanted.length, 7);
+  for (const [name, all] of others) {
+    assert.equal(all.length, wanted.length, name);
+    all.forEach((shelf, at) => {
+      assert.equal(shelf.length, wanted[at].length);
+      assertSameRanking(shelf, wanted[at], `${name} and ${first}, shelf ${at}`);
+    });
+  }
+});
+
+suites["chromium on the CPU"][1].test(
   "a recording of 1,000 events by a real session's rules: every visit whole and in order",
   async ({ page }) => {
     const made = recording(ITEMS, 1_000);

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
 import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
+import { register, shopsWorker } from "./service-workers.mjs";
 import { KEY } from "./signing.mjs";
 import { KEYS, signedTask, task, versionLog } from "./tasks.mjs";
 
@@ -22,26 +23,40 @@ const suite = browserSuite("chromium", {
     const { method, url, headers } = request;
     const bytes = Number(headers["content-length"] ?? 0);
     seen.push({ method, url, bytes, cookie: headers.cookie !== undefined });
+    if (url === "/sw.js") {
+      response.writeHead(200, { "Content-Type": "text/javascript" });
+      response.end(shopsWorker("module", SETTINGS));
+      return true;
+    }
     return round.intercept(request, response);
   },
 });
 
-/** Every file of the package and the model, the page itself, and nothing else. */
+/** Of a shop whose own service worker keeps onshelf's files. */
+const SETTINGS = `{ assets: "/onshelf/", files: [...FILES, "index.js"] }`;
+
+/** Every file of the package, the model and its log of versions, the page itself and its service worker; nothing else. */
 const ASSET =
-  /^\/(blank\.html|test-page\.js|favicon\.ico|onshelf\/(index|onshelf-worker|onshelf_cpu|onshelf_webgpu)\.js(\?v=[\d.]+(&instance=\d+)?)?|onshelf\/onshelf_(cpu|webgpu)_bg\.wasm\?v=[\d.]+|models\/latest\.json|models\/blobs\/[0-9a-f]{64}\.[a-z]+)$/;
+  /^\/(sw\.js|onshelf\/service-worker\.js|blank\.html|test-page\.js|favicon\.ico|onshelf\/(index|onshelf-worker|onshelf_cpu|onshelf_webgpu)\.js(\?v=[\d.]+(&instance=\d+)?)?|onshelf\/onshelf_(cpu|webgpu)_bg\.wasm\?v=[\d.]+|models\/latest\.json|models\/versions\.log|models\/blobs\/[0-9a-f]{64}\.[a-z]+)$/;
 
 /** A visit with everything that a shopper can cause; gives what the browser itself saw asked for. */
-async function visit(page, consent) {
+async function visit(page, consent, worker = false) {
   const asked = [];
   const context = page.raw.context();
   context.on("request", (request) => asked.push([request.method(), request.url()]));
   const channels = [];
   page.raw.on("websocket", (socket) => channels.push(socket.url()));
   await page.open("/blank.html");
+  if (worker) {
+    await register(page, "module");
+    await page.open("/blank.html");
+  }
   const left = await page.run(
     async ({ model, keys, items, consent }) => {
       const { Onshelf } = globalThis.onshelf;
       const options = { model, publicKeys: keys, device: "cpu", learning: "idle", consent };
+      // Often enough to be seen.
+      Object.assign(options, { updates: { every: 1 / 30 } });
       const sync = { task: "/round/task.json", max_delay_ms: 0 };
       const shelf = await Onshelf.load({ ...options, sync });
       for (const item_id of items) {
@@ -63,10 +78,12 @@ async function visit(page, consent) {
       // Longer than it takes to look for a round by itself.
       await new Promise((done) => setTimeout(done, 7_000));
       dispatchEvent(new Event("pagehide"));
+      const { version_log, looked_for_update } = await shelf.inspect();
       await shelf.erase();
       await shelf.dispose();
       const workers = (await navigator.serviceWorker.getRegistrations()).length;
-      return { refused, workers, cookie: document.cookie };
+      const looked = looked_for_update?.outcome;
+      return { refused, workers, version_log, looked, cookie: document.cookie };
     },
     { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items: ITEMS.slice(0, 3), consent },
   );
@@ -93,11 +110,23 @@ function prepare(url) {
   seen.length = 0;
 }
 
-for (const consent of ["denied", "device"]) {
-  suite.test(`${consent}: no request but for models and assets`, async ({ page, url }) => {
+for (const [consent, worker] of [
+  ["denied", false],
+  ["device", false],
+  ["denied", true],
+  ["device", true],
+]) {
+  const where = worker ? ", with a service worker" : "";
+  suite.test(`${consent}${where}: no request but for models and assets`, async ({ page, url }) => {
     prepare(url);
-    const { asked, channels, left } = await visit(page, consent);
-    assert.deepEqual(left, { refused: "CONSENT_NEEDED", workers: 0, cookie: "" });
+    const { asked, channels, left } = await visit(page, consent, worker);
+    assert.deepEqual(left, {
+      refused: "CONSENT_NEEDED",
+      workers: Number(worker),
+      version_log: "named",
+      looked: "same",
+      cookie: "",
+    });
     assert.deepEqual(channels, []);
     for (const [method, address] of asked) {
       assert.equal(method, "GET");
@@ -109,6 +138,10 @@ for (const consent of ["denied", "device"]) {
       assert.deepEqual([method, bytes, cookie], ["GET", 0, false], path);
       assert.match(path, ASSET);
     }
+    const times = (path) => seen.filter(({ url }) => url === path).length;
+    assert.ok(times("/models/versions.log") === 1, "the log of versions is a part of the model");
+    assert.ok(times(MANIFEST) >= 4, "loaded, updated, and looked for a newer one by itself");
+    assert.equal(times("/sw.js") > 0, worker);
     assert.deepEqual(round.state.requests, []);
   });
 }

@@ -42,6 +42,7 @@ const SHOP = `
   import { Onshelf, consentMode, type DataLayerCounts, type Shelf } from "onshelf";
   import { definePrivacyElement } from "onshelf/privacy";
   import { OnshelfProvider, useConsent, useOnshelf, useShelf, useTrack } from "onshelf/react";
+  import { FILES, keepOnshelf } from "onshelf/service-worker";
   import { defineShelfElement, OnshelfShelf, type ShelfProducts } from "onshelf/shelf";
   import { fakeOnshelf, play, view } from "@onshelf/testing";
   import { serveFake, watchTraffic } from "@onshelf/testing/playwright";
@@ -70,6 +71,7 @@ const SHOP = `
     await serveFake(context, { items: [] });
     watchTraffic(context).assertNothingUploaded();
   }
+  keepOnshelf({ assets: "/onshelf/", files: [...FILES, "index.js"], maxBytes: 1 << 24 });
   export const define = [defineShelfElement, definePrivacyElement];
 `;
 

@@ -20,6 +20,7 @@
  * | `adapter=none`, `adapter=real`, `adapter=fallback` | what requestAdapter gives |
  * | `versions=N` | the first N loads give versions fake-1 … fake-N, later ones fake-N |
  * | `update_error=CODE` | every load after the first throws this code |
+ * | `digest=HEX` | what it says is the hash of its manifest |
  * | `roll_back_at=N` | the Nth step of an engine's life is rolled back by the guard |
  *
  * Any overlap of two calls throws, as the real one does. Items are `item-0` … `item-999`.
@@ -271,6 +272,18 @@ export function fakeEngine(kind) {
       });
     }
 
+    /** A log is lines that name versions, `*` all of them; what was seen must be its beginning. */
+    checkLog(log, publicKeys, seen) {
+      return this.#aloneNow(() => {
+        const text = decoder.decode(log);
+        const names = text.split("\n");
+        const isNamed = names.includes(this.#version) || names.includes("*");
+        if (publicKeys.length === 0 || !text.startsWith(seen) || !isNamed)
+          throw coded("LOG_INVALID");
+        return text;
+      });
+    }
+
     exportReadable() {
       return this.#aloneNow(() => JSON.stringify(this.#state, null, 2));
     }
@@ -318,7 +331,7 @@ export function fakeEngine(kind) {
     #facts() {
       return {
         model_version: this.#version,
-        model_digest: `${this.#version}, in full`,
+        model_digest: this.#switches.get("digest") ?? `${this.#version}, in full`,
         items: ITEMS,
         parameters: 4096,
         personal_parameters: 64,

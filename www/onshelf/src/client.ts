@@ -78,7 +78,7 @@ export class Onshelf {
    *
    * @throws OnshelfError `INVALID_REQUEST`, `NETWORK`, `ABORTED`, `MANIFEST_INVALID`,
    *   `SIGNATURE_INVALID`, `UNTRUSTED_KEY`, `HASH_MISMATCH`, `FILE_TRUNCATED`, `FORMAT_TOO_NEW`,
-   *   `CATALOGUE_INVALID`
+   *   `CATALOGUE_INVALID`, `LOG_INVALID` (with `log: "required"`)
    */
   static async load(options: LoadOptions): Promise<Onshelf> {
     const { signal } = options;
@@ -102,7 +102,8 @@ export class Onshelf {
     }
     window.addEventListener("pagehide", shelf.#flush);
     document.addEventListener("visibilitychange", shelf.#flushHidden);
-    if (options.learning === "idle") {
+    const { learning, updates_ms } = shelf.#supervisor.config;
+    if (learning === "idle" || updates_ms > 0) {
       shelf.#stopWatching = watchSurroundings((conditions) => shelf.#supervisor.mind(conditions));
     }
     void shelf.#narrator?.changed("loaded");
@@ -151,7 +152,7 @@ export class Onshelf {
   /**
    * Fills a shelf.
    *
-   * @throws OnshelfError `INVALID_REQUEST`, `UNKNOWN_ITEM`, `NOT_FINITE`, `ABORTED`
+   * @throws OnshelfError `INVALID_REQUEST`, `UNKNOWN_ITEM`, `NOT_FINITE`, `ABORTED`, `LOG_INVALID` (see `LoadOptions.log`)
    */
   async recommend(request: RecommendRequest): Promise<Shelf> {
     return this.#supervisor.call("recommend", [toRequest(request), Date.now()], request.signal);
@@ -277,9 +278,9 @@ export class Onshelf {
   /**
    * Looks whether the shop has published a newer model version, and changes over to it between two
    * commands; until then the present one serves. The session stays. What was learned is carried over where
-   * the versions differ in the shared adapter alone, and dropped otherwise.
+   * the versions differ in the shared adapter alone, and dropped otherwise. Happens by itself with `LoadOptions.updates`.
    *
-   * @throws OnshelfError as `load`; the present version goes on then. `ABORTED` if another call was faster
+   * @throws OnshelfError as `load`, also `LOG_INVALID`; the present version goes on then. `ABORTED` if another call was faster
    */
   async update(): Promise<UpdateReport> {
     return this.#supervisor.call("update", []);

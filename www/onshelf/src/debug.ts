@@ -10,7 +10,16 @@ export type Say = (what: string, details: Readonly<Record<string, unknown>>) => 
 const EXPLAINED = 3;
 
 /** What of an inspection is behind a decision that onshelf took by itself. */
-const BEHIND = ["device", "steps", "waits_for", "guard", "storage", "paused", "sync"] as const;
+const BEHIND = [
+  "device",
+  "steps",
+  "waits_for",
+  "guard",
+  "storage",
+  "paused",
+  "version_log",
+  "sync",
+] as const;
 
 type Ask = <M extends "explain" | "inspect">(
   method: M,

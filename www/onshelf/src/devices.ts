@@ -54,6 +54,11 @@ export class Devices {
     return this.#gpuServes && this.#gpu !== null ? this.#gpu : this.#cpu;
   }
 
+  /** The one that is always there, whether it serves or not. */
+  get cpu(): Engine {
+    return this.#cpu;
+  }
+
   /** Where it runs. */
   get kind(): DeviceKind {
     return this.current === this.#cpu ? "cpu" : "webgpu";

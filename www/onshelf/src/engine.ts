@@ -77,6 +77,13 @@ export interface Engine {
   exportState(): Uint8Array;
   importState(bytes: Uint8Array): void;
   exportReadable(): string;
+  /**
+   * The CPU's engine alone: checks the public log of versions, which must go on from `seen` (a hash, or empty) and name
+   * the loaded version; gives the hash to remember.
+   *
+   * @throws `LOG_INVALID`
+   */
+  checkLog(log: Uint8Array, publicKeys: string[], seen: string): string;
   /** For a round of private sums; `undefined` where there is nothing new. Never posted to the page. */
   contribution(round: number): Promise<Float32Array | undefined>;
   /** A contribution was made of all that is known now. */
@@ -119,13 +126,22 @@ export async function openEngine(
   return module.Engine.create();
 }
 
-/** Loads a model as the page asked for it. */
+/**
+ * Loads a model as the page asked for it.
+ *
+ * @param approve throws where the version must not be used; what it fetches is kept with the model
+ */
 export async function loadModel(
   engine: Engine,
   config: { model: string; publicKeys: string[]; strategy: Strategy },
   onProgress: (stage: string, loaded: number, total: number) => void = () => undefined,
+  approve: () => Promise<void> = async () => undefined,
 ): Promise<ModelFacts> {
-  const facts = await models.load(() => engine.load(config.model, config.publicKeys, onProgress));
+  const facts = await models.load(async () => {
+    const facts = await engine.load(config.model, config.publicKeys, onProgress);
+    await approve();
+    return facts;
+  });
   engine.setStrategy(config.strategy);
   return facts;
 }

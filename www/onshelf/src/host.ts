@@ -7,13 +7,13 @@ import { Allowed } from "./allowed.js";
 import { AutoDevice } from "./auto.js";
 import type { Agreed } from "./consent.js";
 import { Devices, type DevicesHost } from "./devices.js";
-import { loadModel, openEngine, type Engine, type ModelFacts } from "./engine.js";
+import { loadModel, openEngine, type ModelFacts } from "./engine.js";
 import { erase } from "./erase.js";
-import { fail, isFatal, toWire } from "./errors.js";
+import { codeOf, fail, isFatal, toWire } from "./errors.js";
 import { forget } from "./forget.js";
-import { inspect, type Took } from "./inspect.js";
-import { fineTune } from "./learn.js";
+import { inspect } from "./inspect.js";
 import { Journal } from "./journal.js";
+import { Lessons } from "./lessons.js";
 import type { Loaded } from "./loaded.js";
 import {
   ASIDE,
@@ -33,10 +33,13 @@ import { Queue } from "./queue.js";
 import { restore, takeUp } from "./restore.js";
 import { Saver } from "./saver.js";
 import { tabsHost } from "./siblings.js";
-import { Sync, type SyncHost } from "./sync.js";
+import { Sync } from "./sync.js";
+import { syncHost } from "./sync-host.js";
 import { Tabs, type TabsHost } from "./tabs.js";
-import type { Change, DeviceKind, Progress } from "./types.js";
+import type { Change, DeviceKind, Inspection, Progress } from "./types.js";
 import { update } from "./update.js";
+import { Updates } from "./updates.js";
+import { VersionLog, type VersionLogHost } from "./version-log.js";
 
 /** Posts to the page. */
 export type Post = (message: FromWorker, transfer?: Transferable[]) => void;
@@ -62,7 +65,18 @@ export class Host {
     verdict: (verdict) => this.#post({ note: "verdict", verdict }),
     failed: (error) => this.#failed(error),
   });
-  #took: Took = { last_rank_ms: null, last_learn_ms: null };
+  readonly #lessons = new Lessons({
+    queue: this.#queue,
+    need: () => this.#need(),
+    paused: () => this.#paused,
+    may: () => this.#allowed.may("device"),
+    aborted: (id) => this.#aborted.has(id),
+    snapshot: () => this.#snapshot(),
+    learned: () => this.#change("learned"),
+    failed: (error) => this.#failed(error),
+  });
+  #rank_ms: number | null = null;
+  #looked: Inspection["looked_for_update"] = null;
 
   /** @param close ends the worker */
   constructor(post: Post, close: () => void) {
@@ -102,9 +116,10 @@ export class Host {
 
   #mind(conditions: Conditions): void {
     if (this.#loaded === null) return;
-    const { config, loop, tabs, sync } = this.#loaded;
+    const { config, loop, tabs, sync, updates } = this.#loaded;
     config.conditions = conditions;
     loop.mind(conditions);
+    updates.mind(conditions);
     if (conditions.hidden) return;
     tabs.greet();
     sync.wake();
@@ -148,15 +163,16 @@ export class Host {
 
   async #perform(call: Call): Promise<Methods[Method]["result"]> {
     if (call.method === "load") return this.#load(call.args[0]);
-    const { devices } = this.#need();
+    const { devices, log } = this.#need();
     switch (call.method) {
       case "track":
         return devices.serve((engine) => engine.track(...call.args));
       case "recommend":
         return this.#recommend(...call.args);
       case "fineTune":
-        return this.#fineTune(call.id, call.args[0]);
+        return this.#lessons.run(call.id, call.args[0]);
       case "explain":
+        log.demand();
         return devices.serve((engine) => engine.explain(...call.args));
       case "inspect":
         return this.#inspect();
@@ -181,7 +197,7 @@ export class Host {
 
   /** What follows an answer. The copy of the state must never overtake it. */
   async #after(call: Call, result: Methods[Method]["result"]): Promise<void> {
-    const { saver, tabs } = this.#need();
+    const { saver, tabs, log } = this.#need();
     switch (call.method) {
       case "load":
         this.#through = call.id;
@@ -197,14 +213,15 @@ export class Host {
         if (this.#journal.length >= EVENTS_PER_SNAPSHOT) await this.#snapshot();
         if (!(result as Methods["track"]["result"]).accepted) return;
         this.#auto.consider(this.#need());
-        this.#considerLearning();
+        this.#lessons.consider();
         return;
-      case "fineTune": {
-        const report = result as Methods["fineTune"]["result"];
+      case "recommend":
+        log.wake();
+        return;
+      case "fineTune":
         this.#through = call.id;
-        await this.#afterLearning(report);
+        await this.#lessons.after(result as Methods["fineTune"]["result"]);
         return;
-      }
       case "erase":
         this.#through = call.id;
         await this.#snapshot();
@@ -232,22 +249,15 @@ export class Host {
     }
   }
 
-  async #afterLearning({ steps, kept }: Methods["fineTune"]["result"]): Promise<void> {
-    // What was withdrawn meanwhile is erased next.
-    if (steps === 0 || !this.#allowed.may("device")) return;
-    this.#need().tabs.send(await this.#snapshot());
-    this.#need().saver.touch();
-    this.#need().sync.wake();
-    if (kept) this.#change("learned");
-  }
-
   async #load(config: LoadConfig): Promise<ModelFacts> {
     if (this.#loaded !== null) throw fail("INVALID_REQUEST", "this worker has a model already");
     const cpu = await openEngine("cpu", config.assets, 0);
     models.open(config);
-    const facts = await loadModel(cpu, config, (stage, loaded, total) =>
-      this.#progress(stage as Progress["stage"], loaded, total),
-    );
+    this.#allowed.mind(config.agreed);
+    const log = new VersionLog(this.#versionLogHost(config));
+    const facts = await loadModel(cpu, config, this.#progress, async () => {
+      if (config.log === "required") log.adopt(await log.approve(cpu, true));
+    });
     const pristine = cpu.exportState();
     const devices = new Devices(this.#devicesHost(config), cpu, facts);
     const saver = new Saver(
@@ -256,22 +266,40 @@ export class Host {
       (error) => this.#failed(error),
     );
     this.#progress("restore", 0, 1);
-    this.#allowed.mind(config.agreed);
     saver.permit(this.#allowed.may("device"));
     await restore(cpu, config, saver, pristine);
+    if (config.agreed.settled && !this.#allowed.may("device")) await log.forget();
     this.#progress("restore", 1, 1);
     this.#paused ||= config.paused;
     const loop = new Loop(
       {
         idle: () => this.#queue.idle,
-        learn: (steps, budget_ms) => this.#learnByItself(steps, budget_ms),
+        learn: (steps, budget_ms) => this.#lessons.byItself(steps, budget_ms),
         lock: config.storage === "indexeddb" ? "onshelf-learning" : null,
       },
       config.conditions,
     );
     const tabs = new Tabs(config, this.#tabsHost());
-    const sync = new Sync(this.#syncHost(config));
-    this.#loaded = { config, facts, devices, saver, tabs, loop, sync, pristine };
+    const sync = new Sync(
+      syncHost(config, {
+        queue: this.#queue,
+        need: () => this.#need(),
+        may: () => this.#allowed.may("device+sync"),
+        paused: () => this.#paused,
+        snapshot: () => this.#snapshot(),
+        changed: () => this.#change("sync"),
+        failed: (error) => this.#failed(error),
+      }),
+    );
+    const updates = new Updates(
+      {
+        every_ms: config.updates_ms,
+        idle: () => this.#queue.idle,
+        look: () => this.#update(),
+      },
+      config.conditions,
+    );
+    this.#loaded = { config, facts, devices, saver, tabs, loop, sync, log, updates, pristine };
     sync.wake();
     // Another tab that was opened before the shopper decided would write it all again.
     if (config.agreed.settled && !this.#allowed.may("device")) tabs.tell("denied");
@@ -279,8 +307,27 @@ export class Host {
     return facts;
   }
 
-  readonly #progress = (stage: Progress["stage"], loaded: number, total: number) =>
-    this.#post({ note: "progress", progress: { stage, loaded, total } });
+  readonly #progress = (stage: string, loaded: number, total: number) =>
+    this.#post({
+      note: "progress",
+      progress: { stage: stage as Progress["stage"], loaded, total },
+    });
+
+  #versionLogHost(config: LoadConfig): VersionLogHost {
+    return {
+      config,
+      idle: () => this.#queue.idle,
+      keeps: () => this.#allowed.may("device"),
+      inTurn: (use) => this.#queue.own(() => use(this.#need().devices.cpu), true),
+      refused: () => {
+        // Not to be what a visit without a connection begins with.
+        models.drop();
+        this.#need().loop.clear();
+        this.#change("refused");
+      },
+      failed: (error) => this.#failed(error),
+    };
+  }
 
   #devicesHost(config: LoadConfig): DevicesHost {
     return {
@@ -294,77 +341,40 @@ export class Host {
 
   async #update(): Promise<Methods["update"]["result"]> {
     const loaded = this.#need();
-    return update(loaded, this.#devicesHost(loaded.config), async () => {
-      await this.#snapshot();
-      loaded.tabs.greet();
-      loaded.saver.touch();
-      loaded.sync.wake();
-      this.#change("updated");
-    });
-  }
-
-  async #recommend(...args: Methods["recommend"]["args"]): Promise<Methods["recommend"]["result"]> {
-    const { devices } = this.#need();
-    const begin = performance.now();
-    const shelf = await devices.serve((engine) => engine.recommend(...args));
-    const took_ms = (this.#took.last_rank_ms = performance.now() - begin);
-    return { ...shelf, device: devices.kind, took_ms };
-  }
-
-  #considerLearning(): void {
-    const { config, facts, loop } = this.#need();
-    if (config.learning !== "idle" || this.#paused || !this.#allowed.may("device")) return;
-    loop.click(facts.steps_per_click);
-  }
-
-  /** A slice of learning that no page asked for; what it changes is kept as after a page's own. */
-  async #learnByItself(
-    steps: number,
-    budget_ms: number,
-  ): Promise<{ steps: number; goOn: boolean }> {
+    const looked = (outcome: string) => (this.#looked = { at_ms: Date.now(), outcome });
     try {
-      return await this.#queue.own(async () => {
-        const report = await this.#fineTune(null, { steps, budget_ms });
-        await this.#afterLearning(report);
-        return { steps: report.steps, goOn: report.reason === undefined && report.steps > 0 };
-      }, true);
+      const report = await update(loaded, this.#devicesHost(loaded.config), async () => {
+        await this.#snapshot();
+        loaded.tabs.greet();
+        loaded.saver.touch();
+        loaded.sync.wake();
+        this.#change("updated");
+      });
+      looked(report.changed ? "changed" : "same");
+      return report;
     } catch (error) {
-      this.#failed(error);
-      return { steps: 0, goOn: false };
+      looked(codeOf(error) ?? "PANIC");
+      throw error;
     }
   }
 
-  /** @param id of the call; `null` for the worker's own learning */
-  async #fineTune(
-    id: number | null,
-    limits: Methods["fineTune"]["args"][0],
-  ): Promise<Methods["fineTune"]["result"]> {
-    const { config, devices, facts, loop } = this.#need();
+  async #recommend(...args: Methods["recommend"]["args"]): Promise<Methods["recommend"]["result"]> {
+    const { devices, log } = this.#need();
+    log.demand();
     const begin = performance.now();
-    const wanted = { ...limits, steps: limits.steps ?? facts.steps_per_click };
-    const report = await devices.serve((engine) =>
-      fineTune(engine, wanted, {
-        stop: () => {
-          if (!config.learning) return "learning is off";
-          if (!this.#allowed.may("device")) return "no consent";
-          if (this.#paused) return "paused";
-          if (id === null) return loop.waits;
-          return this.#aborted.has(id) ? "aborted" : null;
-        },
-        pause: async () => {
-          await this.#queue.pause();
-          if (devices.current !== engine) throw fail("DEVICE_LOST", "WebGPU was lost meanwhile");
-        },
-      }),
-    );
-    const took_ms = performance.now() - begin;
-    if (report.steps > 0) this.#took.last_learn_ms = took_ms;
-    return { ...report, took_ms, device: devices.kind };
+    const shelf = await devices.serve((engine) => engine.recommend(...args));
+    const took_ms = (this.#rank_ms = performance.now() - begin);
+    return { ...shelf, device: devices.kind, took_ms };
   }
 
   async #inspect(): Promise<Methods["inspect"]["result"]> {
-    const known = { paused: this.#paused, keeps: this.#allowed.may("device"), ...this.#took };
-    return inspect(this.#need(), known);
+    return inspect(this.#need(), {
+      paused: this.#paused,
+      keeps: this.#allowed.may("device"),
+      last_rank_ms: this.#rank_ms,
+      last_learn_ms: this.#lessons.took_ms,
+      looked_for_update: this.#looked,
+    });
   }
 
   async #erase(): Promise<undefined> {
@@ -388,8 +398,10 @@ export class Host {
   /** @returns whether what was known was erased */
   async #followConsent(agreed: Agreed): Promise<boolean> {
     if (agreed.consent === "denied") {
-      if (agreed.settled) await this.#erase();
-      return agreed.settled;
+      if (!agreed.settled) return false;
+      await this.#need().log.forget();
+      await this.#erase();
+      return true;
     }
     const { config, devices, saver, tabs, sync } = this.#need();
     if (!this.#allowed.may("device+sync")) await sync.withdraw();
@@ -425,7 +437,7 @@ export class Host {
       tookIn: (event) => {
         this.#journal.note(this.#through, event);
         this.#stale = true;
-        this.#considerLearning();
+        this.#lessons.consider();
       },
       erase: () => this.#erase(),
       forgetEarly: (item_id) => this.#allowed.forget(item_id),
@@ -433,29 +445,6 @@ export class Host {
       change: (what) => this.#change(what),
       inTurn: (work) => this.#inTurn(work),
     });
-  }
-
-  #syncHost(config: LoadConfig): SyncHost {
-    const serve = <T>(work: (engine: Engine) => T | Promise<T>) => this.#need().devices.serve(work);
-    return {
-      config,
-      forbids: () => {
-        if (!this.#allowed.may("device+sync")) return "no consent";
-        if (config.storage !== "indexeddb") return "no storage";
-        if (config.learning === false) return "learning is off";
-        return this.#paused ? "paused" : null;
-      },
-      model: () => this.#need().facts.model_digest,
-      contribution: (round) => this.#queue.own(() => serve((engine) => engine.contribution(round))),
-      contributed: () =>
-        this.#queue.own(async () => {
-          await serve((engine) => engine.contributed());
-          this.#need().tabs.send(await this.#snapshot());
-          this.#need().saver.touch();
-        }),
-      changed: () => this.#change("sync"),
-      failed: (error) => this.#failed(error),
-    };
   }
 
   #onIdle(): void {
@@ -491,6 +480,8 @@ export class Host {
       this.#loaded?.tabs.close();
       this.#loaded?.loop.close();
       this.#loaded?.sync.close();
+      this.#loaded?.log.close();
+      this.#loaded?.updates.close();
       await this.#queue.own(() => this.#loaded?.devices.free());
     } finally {
       this.#post({ id, ok: true, result: undefined });

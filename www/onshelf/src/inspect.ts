@@ -3,21 +3,22 @@
 import type { Loaded } from "./loaded.js";
 import type { Methods } from "./protocol.js";
 
-/** How long the newest ranking and the newest fine-tuning took. */
-export type Took = Pick<Methods["inspect"]["result"], "last_rank_ms" | "last_learn_ms">;
+type Result = Methods["inspect"]["result"];
 
 /** What only the host knows. */
-interface Known extends Took {
-  paused: boolean;
+interface Known extends Pick<
+  Result,
+  "paused" | "last_rank_ms" | "last_learn_ms" | "looked_for_update"
+> {
   /** Whether the shopper agreed to have anything kept. */
   keeps: boolean;
 }
 
 /** To be called in a job of the queue. */
 export async function inspect(
-  { config, devices, saver, loop, sync }: Loaded,
+  { config, devices, saver, loop, sync, log }: Loaded,
   { keeps, ...known }: Known,
-): Promise<Methods["inspect"]["result"]> {
+): Promise<Result> {
   // Steps a click and the model's hash are between engine and worker.
   const {
     steps_per_click: _,
@@ -33,6 +34,7 @@ export async function inspect(
     ...known,
     stored_bytes: saver.bytes,
     storage: keeps ? saver.status : "none",
+    version_log: log.state,
     sync: await sync.inspect(),
   };
 }

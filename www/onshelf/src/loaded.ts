@@ -7,6 +7,8 @@ import type { LoadConfig } from "./protocol.js";
 import type { Saver } from "./saver.js";
 import type { Sync } from "./sync.js";
 import type { Tabs } from "./tabs.js";
+import type { Updates } from "./updates.js";
+import type { VersionLog } from "./version-log.js";
 
 /** See the file's head. An update puts other facts, devices and an other pristine state in. */
 export interface Loaded {
@@ -17,6 +19,8 @@ export interface Loaded {
   tabs: Tabs;
   loop: Loop;
   sync: Sync;
+  log: VersionLog;
+  updates: Updates;
   /** The state of a shopper about whom nothing is known. */
   pristine: Uint8Array;
 }

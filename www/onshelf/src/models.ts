@@ -6,6 +6,7 @@
 import { covers, type Agreed } from "./consent.js";
 import { codeOf } from "./errors.js";
 import type { LoadConfig } from "./protocol.js";
+import { logOf } from "./version-log.js";
 
 const NAME = "onshelf-models";
 
@@ -17,7 +18,8 @@ const DAMAGED = ["HASH_MISMATCH", "FILE_TRUNCATED", "SIGNATURE_INVALID", "MANIFE
 
 /** See the file's head. */
 export class Models {
-  #manifest = "";
+  /** What is asked for anew at every load: the manifest, and the log of versions. */
+  #named: string[] = [];
   #limit = 0;
   #permitted = false;
   /** Loads that run; other requests of the worker are none of ours. */
@@ -30,7 +32,7 @@ export class Models {
   /** To be called before the first load. */
   open({ model, modelCache, storage, agreed }: LoadConfig): void {
     if (storage !== "indexeddb" || typeof caches === "undefined") return;
-    this.#manifest = model;
+    this.#named = [model, logOf(model)];
     this.#limit = modelCache;
     this.#permitted = covers(agreed.consent, "device");
     // Kept by an earlier visit, before the shopper decided otherwise.
@@ -50,6 +52,11 @@ export class Models {
     if (settled && !this.#permitted) void this.#forget();
   }
 
+  /** Nothing of what is kept is to be used again. */
+  drop(): void {
+    void this.#forget();
+  }
+
   /** Has an engine load, from what is kept where it can, and keeps what was new to it. */
   async load<T>(work: () => Promise<T>): Promise<T> {
     this.#loads++;
@@ -64,6 +71,10 @@ export class Models {
       this.#first = false;
       void this.#keep([...this.#hits]).catch(() => undefined);
       return result;
+    } catch (error) {
+      // Nothing is kept of a version that is not used.
+      this.#fresh.clear();
+      throw error;
     } finally {
       this.#loads--;
     }
@@ -71,17 +82,17 @@ export class Models {
 
   #isOurs(url: string): boolean {
     if (this.#loads === 0 || this.#limit === 0 || !this.#permitted) return false;
-    return url === this.#manifest || BLOB.test(url);
+    return this.#named.includes(url) || BLOB.test(url);
   }
 
   async #answer(url: string, ask: () => Promise<Response>): Promise<Response> {
-    const isManifest = url === this.#manifest;
-    const kept = isManifest ? undefined : await this.#find(url);
+    const isNamed = this.#named.includes(url);
+    const kept = isNamed ? undefined : await this.#find(url);
     if (kept !== undefined) return kept;
     try {
       return this.#noting(url, await ask());
     } catch (error) {
-      const last = isManifest && this.#first ? await this.#find(url) : undefined;
+      const last = isNamed && this.#first ? await this.#find(url) : undefined;
       if (last === undefined) throw error;
       return last;
     }

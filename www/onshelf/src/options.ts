@@ -35,6 +35,7 @@ export function demandPage(): void {
 export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
   const { device = "auto", storage = "indexeddb", learning = true, publicKeys } = options;
   const { strategy = "shipped", queue, debug = false, modelCache = 64 << 20 } = options;
+  const { log = "auto", updates = "manual" } = options;
   demand(device === "auto" || isDevice(device), "device must be auto, cpu or webgpu");
   demand(
     learning === "idle" || typeof learning === "boolean",
@@ -57,6 +58,9 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
     "debug must be true, false or a function",
   );
   demand(modelCache >= 0, "modelCache must be 0 or more bytes");
+  demand(["auto", "required", "off"].includes(log), "log must be auto, required or off");
+  const every = updates === "manual" ? 0 : updates === "idle" ? 30 : updates?.every;
+  demand(every >= 0, "updates must be manual, idle or { every: minutes }");
   const remembers = storage === "indexeddb";
   return {
     model: toAddress(options.model, document.baseURI, "model"),
@@ -66,6 +70,8 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
         ? ownAssets()
         : assetsIn(toFolder(toAddress(options.assets, document.baseURI, "assets"))),
     modelCache,
+    log,
+    updates_ms: every * 60_000,
     device,
     storage,
     learning,

@@ -50,6 +50,9 @@ export interface LoadConfig {
   assets: Assets;
   /** Most bytes of models in Cache Storage. */
   modelCache: number;
+  log: NonNullable<LoadOptions["log"]>;
+  /** Milliseconds between two looks for a newer version; 0 for none. */
+  updates_ms: number;
   /** `auto` lets the worker measure WebGPU by itself; an explicit wish comes as `setDevice`. */
   device: NonNullable<LoadOptions["device"]>;
   storage: NonNullable<LoadOptions["storage"]>;

@@ -11,8 +11,9 @@
  * <OnshelfProvider load={load}><ForYou popular={["sku-1", "sku-2"]} /></OnshelfProvider>
  *
  * function ForYou({ popular }) {
- *   const { items, select } = useShelf({ slot: "home", count: 8 }, { initial: popular });
- *   return items.map(({ item_id }) => <Card key={item_id} id={item_id} onClick={() => select(item_id)} />);
+ *   const { items, select, ref } = useShelf({ slot: "home", count: 8 }, { initial: popular });
+ *   const cards = items.map(({ item_id }) => <Card key={item_id} id={item_id} onClick={() => select(item_id)} />);
+ *   return <ul ref={ref}>{cards}</ul>;
  * }
  * ```
  */
@@ -34,6 +35,9 @@ import type { Consent } from "./consent.js";
 import { fail } from "./errors.js";
 import { SETTLE_MS, STIRS } from "./stirs.js";
 import type { RecommendRequest, Shelf, ShelfEvent, ShelfItem, TrackResult } from "./types.js";
+import { viewOf, watchViews, type ShelfView } from "./views.js";
+
+export type { ShelfView } from "./views.js";
 
 /** More calls than this do not wait for `load`; the oldest is given up. */
 const MAX_WAITING = 256;
@@ -179,6 +183,13 @@ export function useTrack(): (event: ShelfEvent) => Promise<TrackResult | null> {
 export interface UseShelfOptions {
   /** Item ids to show until the first ranking, and where there is none: what the server rendered. */
   initial?: readonly string[];
+  /**
+   * Told once of every ranking that the shopper has in view, half of it at least, in the words of GA4's `view_item_list`;
+   * needs `ref` on the element around the items. As `onshelf-view-item-list` of `<onshelf-shelf>`.
+   */
+  onViewItemList?: (view: ShelfView) => void;
+  /** Told of every choice, as of GA4's `select_item`, beside its being tracked; not of one from `initial`. */
+  onSelectItem?: (view: ShelfView) => void;
 }
 
 /** What `useShelf` gives. */
@@ -193,6 +204,8 @@ export interface UsedShelf {
   error: unknown;
   /** Tracks `select_item`, attributed to this shelf. */
   select: (item_id: string) => Promise<TrackResult | null>;
+  /** For the element around the items: what is seen of it is told to `onViewItemList`. */
+  ref: (element: Element | null) => void;
 }
 
 interface Got {
@@ -211,8 +224,11 @@ const NO_IDS: readonly string[] = [];
  */
 export function useShelf(
   request: Omit<RecommendRequest, "signal"> | null,
-  { initial = NO_IDS }: UseShelfOptions = {},
+  options: UseShelfOptions = {},
 ): UsedShelf {
+  const { initial = NO_IDS } = options;
+  const newest = useRef(options);
+  newest.current = options;
   const { shelf, error } = useHeld();
   const [got, setGot] = useState(NOTHING);
   const key = request === null ? null : JSON.stringify(request);
@@ -225,8 +241,11 @@ export function useShelf(
   }, [shelf, key]);
   const later = useLater();
   const { ranked } = got;
+  const ref = useViews(ranked, newest);
   const select = useCallback(
     (item_id: string) => {
+      const chosen = ranked?.items.filter((item) => item.item_id === item_id) ?? [];
+      if (ranked && chosen.length > 0) newest.current.onSelectItem?.(viewOf(ranked, chosen));
       const from = ranked && { shelf_id: ranked.shelf_id, item_list_id: ranked.slot };
       return later((shelf) => shelf.track({ event: "select_item", item_id, ...from }));
     },
@@ -238,7 +257,25 @@ export function useShelf(
     [ranked, begin],
   );
   const pending = key !== null && got.key !== key && error === null;
-  return { items, ranked, pending, error: error ?? got.error, select };
+  return { items, ranked, pending, error: error ?? got.error, select, ref };
+}
+
+/** Tells once of every ranking that is in view. */
+function useViews(
+  ranked: Shelf | null,
+  newest: { readonly current: UseShelfOptions },
+): UsedShelf["ref"] {
+  const [element, ref] = useState<Element | null>(null);
+  const viewed = useRef("");
+  useEffect(() => {
+    if (element === null || ranked === null) return undefined;
+    return watchViews(element, () => {
+      if (viewed.current === ranked.shelf_id) return;
+      viewed.current = ranked.shelf_id;
+      newest.current.onViewItemList?.(viewOf(ranked));
+    });
+  }, [element, ranked, newest]);
+  return ref;
 }
 
 /** Ranks now and after every change, one ranking at a time, until it is stopped. */

@@ -28,6 +28,7 @@ import type { ShelfProduct, ShelfProducts } from "./shelf-product.js";
 import { STYLE } from "./shelf-style.js";
 import { SETTLE_MS, STIRS } from "./stirs.js";
 import type { RecommendRequest, Shelf, ShelfItem, ShelfKind } from "./types.js";
+import { viewOf, watchViews, type ShelfView } from "./views.js";
 
 export type { ShelfProduct, ShelfProducts } from "./shelf-product.js";
 
@@ -40,9 +41,7 @@ const Base = (globalThis.HTMLElement ?? class {}) as typeof HTMLElement;
 export type RenderItem = (item: ShelfItem, product: ShelfProduct) => Element;
 
 /** What `onshelf-view-item-list` and `onshelf-select-item` tell, in GA4's words. */
-export interface ShelfEventDetail {
-  shelf_id: string;
-  item_list_id: string;
+export interface ShelfEventDetail extends ShelfView {
   item_list_name?: string;
   items: { item_id: string; item_name: string; index: number; price?: number }[];
 }
@@ -78,7 +77,7 @@ export class OnshelfShelf extends Base {
   #again = false;
   #ranked: Shelf | null = null;
   #drawn = new Map<string, Drawn>();
-  #seen: IntersectionObserver | null = null;
+  #unwatch: (() => void) | null = null;
   #viewed = "";
   readonly #parts = new Map<string, HTMLElement>();
 
@@ -135,8 +134,7 @@ export class OnshelfShelf extends Base {
     this.addEventListener("auxclick", this.#onClick);
     this.addEventListener("pointerleave", this.#onLeave);
     this.addEventListener("focusout", this.#onLeave);
-    this.#seen = new IntersectionObserver((all) => this.#onSeen(all), { threshold: [0, 0.5] });
-    this.#seen.observe(this);
+    this.#watch();
     this.#listen();
   }
 
@@ -155,7 +153,7 @@ export class OnshelfShelf extends Base {
     this.removeEventListener("auxclick", this.#onClick);
     this.removeEventListener("pointerleave", this.#onLeave);
     this.removeEventListener("focusout", this.#onLeave);
-    this.#seen?.disconnect();
+    this.#unwatch?.();
     this.#stop?.();
     this.#stop = null;
     clearTimeout(this.#timer);
@@ -303,8 +301,7 @@ export class OnshelfShelf extends Base {
     const heading = this.#parts.get("heading");
     if (heading !== undefined) heading.hidden = false;
     this.#tell("onshelf-ranked", ranked);
-    this.#seen?.unobserve(this);
-    this.#seen?.observe(this);
+    this.#watch();
   }
 
   /** Where items go; whatever stood for them before is not shown any more. */
@@ -352,8 +349,7 @@ export class OnshelfShelf extends Base {
   #detail(items: Iterable<Drawn>): ShelfEventDetail {
     const heading = this.getAttribute("heading");
     return {
-      shelf_id: this.#ranked!.shelf_id,
-      item_list_id: this.#ranked!.slot,
+      ...viewOf(this.#ranked!),
       ...(heading !== null && { item_list_name: heading }),
       items: [...items].map(({ item, product }) => ({
         item_id: item.item_id,
@@ -374,15 +370,14 @@ export class OnshelfShelf extends Base {
     return this.dispatchEvent(event);
   }
 
-  /** Once for every ranking that the shopper has in view. */
-  #onSeen(all: IntersectionObserverEntry[]): void {
-    const newest = all.at(-1);
-    if (newest === undefined || this.#ranked === null) return;
-    const high = newest.intersectionRect.height >= (newest.rootBounds?.height ?? Infinity) / 2;
-    if (newest.intersectionRatio < 0.5 && !high) return;
-    if (this.#viewed === this.#ranked.shelf_id) return;
-    this.#viewed = this.#ranked.shelf_id;
-    this.#tell("onshelf-view-item-list", this.#detail(this.#drawn.values()));
+  /** Tells once of every ranking that the shopper has in view. */
+  #watch(): void {
+    this.#unwatch?.();
+    this.#unwatch = watchViews(this, () => {
+      if (this.#ranked === null || this.#viewed === this.#ranked.shelf_id) return;
+      this.#viewed = this.#ranked.shelf_id;
+      this.#tell("onshelf-view-item-list", this.#detail(this.#drawn.values()));
+    });
   }
 
   /** A link of an item was followed, by mouse, finger or keyboard. */

@@ -2,7 +2,7 @@
 
 import { fail } from "./errors.js";
 
-/** Longest answer that is read, in bytes. */
+/** Longest answer that is read, in bytes, where nobody says otherwise. */
 const LIMIT = 1 << 20;
 
 const QUIET = {
@@ -17,13 +17,17 @@ const QUIET = {
  * @returns `null` where there is none
  * @throws OnshelfError `NETWORK`; the signal's reason
  */
-export async function get(url: string, signal: AbortSignal): Promise<Uint8Array | null> {
+export async function get(
+  url: string,
+  signal: AbortSignal,
+  limit = LIMIT,
+): Promise<Uint8Array | null> {
   try {
     const response = await fetch(url, { ...QUIET, cache: "no-cache", signal });
     if (response.status === 404 || response.status === 410) return null;
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     const bytes = new Uint8Array(await response.arrayBuffer());
-    if (bytes.length > LIMIT) throw new Error("longer than 1 MiB");
+    if (bytes.length > limit) throw new Error(`longer than ${limit >> 20} MiB`);
     return bytes;
   } catch (cause) {
     signal.throwIfAborted();

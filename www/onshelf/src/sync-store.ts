@@ -77,6 +77,17 @@ export class SyncStore {
     }
   }
 
+  /** Forgets which logs were seen. What else is known stays: the budget is not given back. */
+  static async forgetLogs(): Promise<void> {
+    if (!(await SyncStore.exists())) return;
+    const store = await SyncStore.open();
+    try {
+      await store.#use("readwrite", (stores) => stores.logs.clear());
+    } finally {
+      store.close();
+    }
+  }
+
   close(): void {
     this.#database.close();
   }

@@ -9,6 +9,7 @@ import { verifyTask, type SyncTask, type TaskFacts } from "./sync-module.js";
 import { get, put } from "./sync-net.js";
 import { SyncStore, type Participation, type Pending } from "./sync-store.js";
 import type { SyncInspection, SyncReport } from "./types.js";
+import { LOG_LIMIT, logOf } from "./version-log.js";
 
 /** Participations of one shopper in one lineage of models within a year, whatever a task would allow. */
 const MOST_A_YEAR = 12;
@@ -245,7 +246,7 @@ export class Sync {
   async #checkLog(store: SyncStore, task: SyncTask, signal: AbortSignal): Promise<void> {
     const { sync, publicKeys } = this.#host.config;
     const address = logOf(sync.task);
-    const log = await get(address, signal);
+    const log = await get(address, signal, LOG_LIMIT);
     if (log === null) throw fail("LOG_INVALID", `${address}: there is no log of versions`);
     const seen = await store.head(address);
     const head = task.checkLog(log, publicKeys, seen);
@@ -304,14 +305,6 @@ export class Sync {
     this.#plan(until_ms);
     return { outcome: "waiting", task_id, send_at_ms: until_ms, ...(why !== undefined && { why }) };
   }
-}
-
-/** The log of versions lies beside `task.json`, and one folder above `tasks/<id>.json`. */
-function logOf(task: string): string {
-  return new URL(
-    /\/tasks\/[^/]*$/.test(new URL(task).pathname) ? "../versions.log" : "versions.log",
-    task,
-  ).href;
 }
 
 /** A model version's name is the beginning of its hash. */

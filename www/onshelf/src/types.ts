@@ -39,6 +39,24 @@ export interface LoadOptions {
    * 0 keeps none. Default 64 MiB. Kept only with `storage: "indexeddb"`, where the shopper agreed to `device` or more.
    */
   modelCache?: number;
+  /**
+   * How the public log of versions beside the model (`versions.log`) is used, which shows that nobody was given a model
+   * of their own:
+   *
+   * - `auto` (default): where the shop publishes one, in idle time after the first shelf. A version that it does not name
+   *   ranks no more: `recommend` rejects with `LOG_INVALID`, and listeners are told `refused`.
+   * - `required`: before `load` resolves; without a log that names the version it rejects with `LOG_INVALID`.
+   * - `off`: not at all.
+   *
+   * But for `off` an update is checked before it serves.
+   */
+  log?: "auto" | "required" | "off";
+  /**
+   * Whether the package looks for a newer model version by itself, while the page is seen and nothing else is to be done:
+   * `manual` (default) only by `update()`; `idle` every 30 minutes; or every so many minutes. It is fetched beside the one
+   * that serves, and changed over to between two rankings. Not where data or battery are to be saved; after a failure less often.
+   */
+  updates?: "manual" | "idle" | { every: number };
   /** Where the personal part is kept between visits. Default `indexeddb`. */
   storage?: "indexeddb" | "none";
   /**
@@ -343,6 +361,13 @@ export interface Inspection {
    * `another tab` or the name of the page's own source; `null` where it is.
    */
   consent_limited_by: string | null;
+  /**
+   * The loaded version in the public log: `named`; `unchecked` so far; the shop has `none`; it was `unreachable`, and is
+   * asked for again; `refused`: it does not name this version, which ranks no more; `off`.
+   */
+  version_log: "named" | "unchecked" | "none" | "unreachable" | "refused" | "off";
+  /** The newest look for a newer version: when (milliseconds since 1970), and `same`, `changed` or an error's code. */
+  looked_for_update: { at_ms: number; outcome: string } | null;
   /** Private rounds: what this device took part in, and what is left. */
   sync: SyncInspection;
   /** How often the worker was replaced after a crash. */
@@ -425,13 +450,14 @@ export interface UpdateReport {
 
 /**
  * What an `Onshelf.onChange` listener is told. `tracked`: an event of this page became part of the session. `session`:
- * another tab of the shop was clicked in, or learned.
+ * another tab of the shop was clicked in, or learned. `refused`: the public log does not name the loaded version.
  */
 export type Change =
   | "tracked"
   | "learned"
   | "session"
   | "updated"
+  | "refused"
   | "erased"
   | "forgotten"
   | "device"

@@ -102,6 +102,7 @@ export class Engine {
         device: wantedDevice(),
         storage: "indexeddb",
         learning: "idle",
+        updates: "idle",
         consent: wantedConsent(),
         assets: new URL("onshelf/", base),
         onProgress: (progress) => {

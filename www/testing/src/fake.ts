@@ -159,6 +159,8 @@ export class FakeOnshelf implements Pick<Onshelf, keyof Onshelf> {
       learned: this.#shopper.learned(),
       consent: this.#consent,
       consent_limited_by: this.#consent === "device+sync" ? null : "page",
+      version_log: "none",
+      looked_for_update: null,
       sync: this.#sync(),
       worker_restarts: 0,
     };

@@ -43,7 +43,7 @@ export interface ServeOptions {
 
 /**
  * Puts the fake in the place of the model, for all pages of a context. Call it before they open. The page needs any
- * address as `model`, which nobody fetches, and any key; there is no private round, and WebGPU is not there.
+ * address as `model`, which nobody fetches but `update()`, and any key; there is no private round, and WebGPU is not there.
  */
 export async function serveFake(context: ContextLike, options: ServeOptions): Promise<void> {
   const { items, version = "fake" } = options;
@@ -55,6 +55,8 @@ export async function serveFake(context: ContextLike, options: ServeOptions): Pr
   const missing = (route: RouteLike) => route.fulfill({ status: 404 });
   await context.route(/\/onshelf_webgpu[^/]*\.js(\?|$)/, missing);
   await context.route(/\/task\.json(\?|$)/, missing);
+  // The log of versions: the fake's engine takes any.
+  await context.route(/\/versions\.log(\?|$)/, (route) => route.fulfill({ body: "" }));
 }
 
 /** One thing that a page asked for. */

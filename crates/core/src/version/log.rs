@@ -61,6 +61,28 @@ impl VersionLog {
     /// # Errors
     /// [`VersionError`] for the first entry that is not signed by a trusted key, not the next one, or cut off.
     pub fn read(bytes: &[u8], trusted_keys: &[String]) -> Result<Self, VersionError> {
+        Self::read_lines(bytes, |line, _| envelope::open(LOG_PAYLOAD_TYPE, line, trusted_keys))
+    }
+
+    /// As [`Self::read`], but looks at the signature of the newest entry alone. By the hashes that entry is about all
+    /// before it, so whoever signed it signed them; and a log of any length costs one signature.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_by_newest(bytes: &[u8], trusted_keys: &[String]) -> Result<Self, VersionError> {
+        Self::read_lines(bytes, |line, is_newest| {
+            if is_newest {
+                envelope::open(LOG_PAYLOAD_TYPE, line, trusted_keys)
+            } else {
+                envelope::unverified(LOG_PAYLOAD_TYPE, line)
+            }
+        })
+    }
+
+    fn read_lines(
+        bytes: &[u8],
+        open: impl Fn(&[u8], bool) -> Result<Vec<u8>, VersionError>,
+    ) -> Result<Self, VersionError> {
         if bytes.len() > LOG_LIMIT {
             return Err(broken("longer than 16 MiB"));
         }
@@ -69,7 +91,7 @@ impl VersionLog {
         while !rest.is_empty() {
             let end =
                 rest.iter().position(|b| *b == b'\n').ok_or_else(|| broken("its last line is cut off"))?;
-            let payload = envelope::open(LOG_PAYLOAD_TYPE, &rest[..end], trusted_keys)?;
+            let payload = open(&rest[..end], end + 1 == rest.len())?;
             check_format("version log", &payload, LOG_FORMAT)?;
             let entry: Entry = serde_json::from_slice(&payload).map_err(|e| broken(e.to_string()))?;
             out.check(&entry)?;
@@ -191,18 +213,41 @@ mod tests {
     #[test]
     fn a_log_that_was_tampered_with_is_refused() {
         let (lines, trusted) = three();
-        let read = |lines: &[&[u8]]| VersionLog::read(&lines.concat(), &trusted);
         let [a, b, c] = [&lines[0][..], &lines[1][..], &lines[2][..]];
-        assert!(read(&[a, c]).is_err(), "an entry is missing");
-        assert!(read(&[b]).is_err(), "the beginning is missing");
-        assert!(read(&[a, a]).is_err(), "an entry stands twice");
-        assert!(read(&[b, a]).is_err(), "another order");
-        assert!(read(&[a, &b[..b.len() - 1]]).is_err(), "cut off");
-        let mut changed = a.to_vec();
-        let at = changed.len() / 2;
-        changed[at] ^= 1;
-        assert!(read(&[&changed]).is_err());
+        for read in [VersionLog::read, VersionLog::read_by_newest] {
+            let read = |lines: &[&[u8]]| read(&lines.concat(), &trusted);
+            assert!(read(&[a, b, c]).is_ok());
+            assert!(read(&[a, c]).is_err(), "an entry is missing");
+            assert!(read(&[b]).is_err(), "the beginning is missing");
+            assert!(read(&[a, a]).is_err(), "an entry stands twice");
+            assert!(read(&[b, a]).is_err(), "another order");
+            assert!(read(&[a, &b[..b.len() - 1]]).is_err(), "cut off");
+            let mut changed = a.to_vec();
+            let at = changed.len() / 2;
+            changed[at] ^= 1;
+            assert!(read(&[&changed]).is_err());
+            assert!(read(&[&changed, b]).is_err());
+        }
         assert!(matches!(VersionLog::read(a, &key("2").1), Err(VersionError::UntrustedKey { .. })));
+    }
+
+    #[test]
+    fn the_newest_entry_vouches_for_those_before_it() {
+        let (lines, trusted) = three();
+        let (stranger, _) = key("2");
+        let mut own = VersionLog::default();
+        let line = own.append(Event::Published, A, 1_700_000_000, &stranger).unwrap();
+        // The same payload as the first line's, signed by somebody else: nobody but a trusted key goes on from it.
+        let mixed = [line.clone(), lines[1].clone()].concat();
+        assert!(VersionLog::read(&mixed, &trusted).is_err());
+        assert_eq!(VersionLog::read_by_newest(&mixed, &trusted).unwrap().entries().len(), 2);
+        // Another payload is not what the trusted entry names as the one before it.
+        let mut other = VersionLog::default();
+        let special = other.append(Event::Published, &"c".repeat(64), 1_700_000_000, &stranger).unwrap();
+        assert!(VersionLog::read_by_newest(&[special, lines[1].clone()].concat(), &trusted).is_err());
+        // And a stranger cannot have the last word.
+        let last = own.append(Event::Published, &"c".repeat(64), 1_700_000_001, &stranger).unwrap();
+        assert!(VersionLog::read_by_newest(&[lines[0].clone(), last].concat(), &trusted).is_err());
     }
 
     #[test]

@@ -194,10 +194,11 @@ federated() {
   [ -e "$dir/central-student/student.json" ] ||
     onshelf_cli distill --data "$dir/data" --teacher "$dir/central-teacher" --out "$dir/central-student"
   local rounds=(--data "$dir/data" --from "$dir/student" --seeds 1 --periods 1)
-  [ -e "$dir/rounds/federated.md" ] ||
+  grep -qs "student of its own" "$dir/rounds/federated.md" ||
     onshelf_cli benchmark federated "${rounds[@]}" "${sizes[@]}" --central "$dir/central-student" --out "$dir/rounds"
-  [ -e "$dir/poisoned/poisoning.md" ] ||
+  [ -e "$dir/poisoned/done" ] ||
     onshelf_cli benchmark poisoning "${rounds[@]}" --out "$dir/poisoned"
+  touch "$dir/poisoned/done"
   cat "$dir/rounds/federated.md" "$dir/poisoned/poisoning.md"
 }
 

@@ -121,12 +121,33 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
         let (student, seed) = (fresh()?, options.seed);
         learners.push(Learner { arm, student, central: &central, whole: None, rounds: [0, 0], seed });
     }
+    let told = |learners: &[Learner<'_>], tested: &[Vec<(u32, Summary)>]| -> Result<Federated> {
+        Ok(Federated {
+            dataset: loaded.info.dataset.clone(),
+            seed: options.seed,
+            stride: options.stride.max(1),
+            trained_to: loaded.info.trained_to,
+            parameters: [
+                fresh()?.table().centroids().len(),
+                parts
+                    .iter()
+                    .filter_map(|p| p.range(&loaded.info.student).ok())
+                    .map(|r| r.len())
+                    .max()
+                    .unwrap_or(0),
+            ],
+            participations: parts.len(),
+            devices: cut[..cut.len() - 1].iter().map(|p| (p.period, p.devices.len())).collect(),
+            lines: lines(learners, tested),
+        })
+    };
     let mut tested: Vec<Vec<(u32, Summary)>> = vec![Vec::new(); learners.len()];
-    for pair in cut.windows(2) {
+    for (pair, last) in cut.windows(2).zip((1..cut.len()).rev()) {
         // Period by period: before the first, all arms have the same version, and share its reports.
         let mut made = Made::default();
-        for (learner, tested) in learners.iter_mut().zip(&mut tested) {
+        for at in 0..learners.len() {
             crate::stop::check()?;
+            let learner = &mut learners[at];
             learner.learn(&pair[0], &mut made, progress)?;
             let found = learner.test(&pair[1])?;
             progress.finish(&format!(
@@ -136,29 +157,14 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
                 100.0 * found.recall_20,
                 100.0 * found.mrr_20
             ));
-            tested.push((pair[1].period, found));
+            tested[at].push((pair[1].period, found));
+            if last == 1 {
+                // The arms that are through are kept, should the others be interrupted.
+                save(&told(&learners[..=at], &tested[..=at])?, &options.out)?;
+            }
         }
     }
-    let done = Federated {
-        dataset: loaded.info.dataset.clone(),
-        seed: options.seed,
-        stride: options.stride.max(1),
-        trained_to: loaded.info.trained_to,
-        parameters: [
-            fresh()?.table().centroids().len(),
-            parts
-                .iter()
-                .filter_map(|p| p.range(&loaded.info.student).ok())
-                .map(|r| r.len())
-                .max()
-                .unwrap_or(0),
-        ],
-        participations: parts.len(),
-        devices: cut[..cut.len() - 1].iter().map(|p| (p.period, p.devices.len())).collect(),
-        lines: lines(&learners, tested),
-    };
-    save(&done, &options.out)?;
-    Ok(done)
+    told(&learners, &tested)
 }
 
 /// The student, and the periods after those that it was trained on.
@@ -190,7 +196,7 @@ fn cut(options: &FederatedOptions, progress: &dyn Progress) -> Result<(LoadedStu
     Ok((loaded, cut))
 }
 
-fn lines(learners: &[Learner<'_>], tested: Vec<Vec<(u32, Summary)>>) -> Vec<Line> {
+fn lines(learners: &[Learner<'_>], tested: &[Vec<(u32, Summary)>]) -> Vec<Line> {
     let means: Vec<Summary> = tested.iter().map(|t| mean(t.iter().map(|t| &t.1))).collect();
     let of = |arm: Arm| learners.iter().position(|l| l.arm == arm).map(|at| means[at]);
     let share = |own: &Summary, whole: Option<Summary>| {
@@ -201,10 +207,10 @@ fn lines(learners: &[Learner<'_>], tested: Vec<Vec<(u32, Summary)>>) -> Vec<Line
             (gap > 0.0).then(|| (values(own)[at] - values(&frozen)[at]) / gap)
         })
     };
-    let line = |learner: &Learner<'_>, periods, mean: &Summary| Line {
+    let line = |learner: &Learner<'_>, periods: &[(u32, Summary)], mean: &Summary| Line {
         arm: learner.arm,
         mean: *mean,
-        periods,
+        periods: periods.to_vec(),
         rounds: learner.rounds,
         of_trend: share(mean, of(Arm::CentralTrend)),
         of_student: share(mean, of(Arm::CentralStudent)),

@@ -165,29 +165,24 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Poison
         item,
         seed: options.seed,
     };
-    let mut lines = Vec::new();
-    for defence in DEFENCES {
-        lines.push(field.line(None, 0.0, defence, &weights, &loaded.info.student, progress)?);
-    }
-    for attack in ATTACKS {
-        for share in SHARES {
-            for defence in DEFENCES {
-                lines.push(field.line(
-                    Some(attack),
-                    share,
-                    defence,
-                    &weights,
-                    &loaded.info.student,
-                    progress,
-                )?);
-            }
+    let frozen = (cut[1].test(&student)?, field.exposure(&student)?);
+    let mut done = Poisoning {
+        dataset: loaded.info.dataset.clone(),
+        seed: options.seed,
+        shoppers,
+        frozen,
+        lines: Vec::new(),
+    };
+    let attacks = ATTACKS.into_iter().flat_map(|attack| SHARES.map(|share| (Some(attack), share)));
+    for (attack, share) in std::iter::once((None, 0.0)).chain(attacks) {
+        for defence in DEFENCES {
+            let line = field.line(attack, share, defence, &weights, &loaded.info.student, progress)?;
+            done.lines.push(line);
+            // What is through is kept, should the rest be interrupted.
+            write_json(&options.out.join("poisoning.json"), &done)?;
+            write_atomic(&options.out.join("poisoning.md"), done.to_markdown().as_bytes())?;
         }
     }
-    let frozen = (cut[1].test(&student)?, field.exposure(&student)?);
-    let done =
-        Poisoning { dataset: loaded.info.dataset.clone(), seed: options.seed, shoppers, frozen, lines };
-    write_json(&options.out.join("poisoning.json"), &done)?;
-    write_atomic(&options.out.join("poisoning.md"), done.to_markdown().as_bytes())?;
     Ok(done)
 }
 

@@ -128,7 +128,9 @@ async function operatorsConsole(colorScheme) {
   const page = await context.newPage();
   await page.goto(values.console);
   await page.waitForSelector('html[data-ready="true"]');
-  await shot(page, `console-${colorScheme}`);
+  await page.waitForTimeout(600);
+  await page.screenshot({ path: join(out, `console-${colorScheme}.png`), fullPage: true });
+  console.log(`console-${colorScheme}.png`);
   await context.close();
 }
 

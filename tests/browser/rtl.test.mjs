@@ -49,6 +49,7 @@ before(async () => {
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 const suite = browserSuite("chromium", {
+  timeout: 240_000,
   mounts: { "/": folder },
   intercept(request, response) {
     const file = FILES[request.url];
@@ -65,11 +66,17 @@ const SIZES = [
   { width: 360, height: 740 },
 ];
 
+/** A shelf that was ranked is on the page. */
+const ready = (raw) =>
+  raw.waitForFunction(() => document.documentElement.dataset.ready === "true", null, {
+    timeout: 60_000,
+  });
+
 async function open({ page: { raw }, url }, query, view) {
   // A change of the fragment alone would not load the page anew.
   await raw.goto("about:blank");
   await raw.goto(`${url}/index.html?device=cpu&${query}${view}`);
-  await raw.waitForFunction(() => document.documentElement.dataset.ready === "true");
+  await ready(raw);
   await raw.waitForTimeout(300);
   return raw;
 }

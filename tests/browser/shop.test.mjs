@@ -112,6 +112,16 @@ suite.test(
   },
 );
 
+suite.test("a search typed while the model loads is ranked once it is there", async ({ page }) => {
+  await page.raw.route("**/public-keys.json", async (route) => {
+    // Longer than it takes for a search to count: that event waits for the model, too.
+    await new Promise((done) => setTimeout(done, 2500));
+    await route.continue();
+  });
+  const raw = await openShop(page, { path: "#/search?q=mug" });
+  assert.match(await raw.textContent(".grid-state"), /what fits your words and you/);
+});
+
 for (const scheme of ["light", "dark"]) {
   suite.test(`accessibility rules hold, ${scheme}`, async ({ page }) => {
     const axe = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");

@@ -138,7 +138,8 @@ export class Engine {
     });
     const waiting = this.#waiting.splice(0);
     if (waiting.length > 0) await this.track(...waiting);
-    else this.refresh();
+    // Not every event calls for a new ranking, and this is the first.
+    this.refresh();
     this.#tellWatchers();
   }
 

@@ -38,6 +38,8 @@ help() {
   docs      the documentation site, into build/site
   test      check, then every test: Rust, and real browsers
   check     formatting, Clippy (native and wasm), TypeScript types, dependency audit, architecture
+  fuzz      every reader of outside bytes under libFuzzer: seconds for each target (60), and which (all);
+            crates/fuzz, CONTRIBUTING.md
   bench     ranking and learning in Chromium on the tests' model version and, if built, DIGINETICA's; by size
             of the catalogue; and against TensorFlow.js and ONNX Runtime Web (benches/peers/README.md)
   diginetica  the main job on real clicks, if ../shared/data has them: train on periods 0 to 14,
@@ -421,6 +423,8 @@ run_tests() {
   native test --release --locked --workspace --no-fail-fast 2>&1 | tee "$log" || failed=1
   count_rust "$log"
   [ -x "$CACHE/native/release/onshelf" ] && CLI_BUILT=yes
+  say "fuzzing, three seconds for each target"
+  fuzz 3 || failed=1
   say "browser tests"
   train_for_tests
   # The server was built with its own tests.
@@ -453,6 +457,9 @@ train_for_tests() {
   echo "$sum" >"$dir/done"
 }
 
+# shellcheck source=crates/fuzz/build.sh
+. "$ROOT/crates/fuzz/build.sh"
+
 # ---------------------------------------------------------------- figures
 
 # shellcheck source=benches/build.sh
@@ -466,7 +473,7 @@ clean() {
 command=${1:-help}
 [ $# -eq 0 ] || shift
 case $command in
-  setup | build | demo | train | docs | check | bench | diginetica | federated | size | weigh | clean) "$command" "$@" ;;
+  setup | build | demo | train | docs | check | fuzz | bench | diginetica | federated | size | weigh | clean) "$command" "$@" ;;
   test) run_tests "$@" ;;
   new-shoppers) new_shoppers "$@" ;;
   onshelf) setup_base; onshelf_cli "$@" ;;

@@ -44,12 +44,13 @@ const NOT_FOR_CORE: [&str; 11] = [
 const EXCUSED: [(&str, &str); 1] = [("safetensors", "tempfile")];
 /// What each package of the workspace may depend on within the workspace; dev-dependencies of the
 /// root package may name the trainer as well, for tests that cross both sides.
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("onshelf-core", &[]),
     ("onshelf-collector", &["onshelf-core"]),
     ("onshelf-model", &["onshelf-core"]),
     ("onshelf-trainer", &["onshelf-collector", "onshelf-core", "onshelf-model"]),
     ("onshelf-server", &["onshelf-core"]),
+    ("onshelf-fuzz", &["onshelf-core", "onshelf-server"]),
     ("onshelf", &["onshelf-core", "onshelf-model"]),
     ("onshelf-fixture", &["onshelf-core", "onshelf-model"]),
 ];

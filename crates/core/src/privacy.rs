@@ -6,5 +6,6 @@
 
 pub mod encode;
 pub mod gaussian;
+pub mod ledger;
 pub mod quantise;
 pub mod rotate;

@@ -10,9 +10,11 @@
 //!
 //! Bytes, times and randomness come in as arguments. Keys and shares never appear in `Debug`.
 
+pub mod bhttp;
 pub mod collect;
 pub mod hpke;
 pub mod manifest;
+pub mod ohttp;
 pub mod report;
 pub mod shard;
 

@@ -18,7 +18,7 @@ use crate::keys;
 use crate::metrics::Metrics;
 use crate::noise::Noise;
 use crate::problem::Refusal;
-use crate::store::{Store, StoreError, Stored, Task};
+use crate::store::{Span, Store, StoreError, Stored, Task};
 
 /// Which of the two an aggregator is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -165,6 +165,9 @@ pub struct Settings {
     pub collector_tokens: Vec<Token>,
     /// Leader: its helper.
     pub helper: Option<Peer>,
+    /// Keys of an oblivious HTTP gateway before this role's resources for clients, the offered one first; none:
+    /// there is no gateway.
+    pub gateway_keys: Vec<Keypair>,
     /// Bounds.
     pub limits: Limits,
     /// Times.
@@ -343,6 +346,22 @@ impl Aggregator {
             }
         }
         Ok(out)
+    }
+
+    /// Says that the two count a batch differently: nothing of it can be released until both operators have
+    /// dropped the buckets that differ.
+    pub(crate) fn mismatch(&self, task: &LoadedTask, span: Span, reports: u64) {
+        self.metrics.mismatched.inc();
+        let (role, task) = (self.role().name(), task.manifest.id_text());
+        tracing::error!(
+            role,
+            task,
+            start = span.start,
+            end = span.end,
+            reports,
+            "leader and helper count other reports in this batch; nothing was released. Compare `onshelf-server \
+             buckets` of both and drop those that differ on both sides (docs/server.md)"
+        );
     }
 
     /// Forgets a task in memory.

@@ -72,6 +72,7 @@ fn settings(
         leader_tokens: vec![token.clone()],
         collector_tokens: vec![token.clone()],
         helper,
+        gateway_keys: Vec::new(),
         limits: Limits::default(),
         times: Times { linger: 0, ..Times::default() },
     }

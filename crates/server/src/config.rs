@@ -48,6 +48,9 @@ pub struct RoleConfig {
     pub collector_tokens: Vec<Token>,
     /// Leader: its helper.
     pub helper: Option<Peer>,
+    /// Secrets, 32 bytes in hex, of the keys of an oblivious HTTP gateway; the first is the one that is offered.
+    #[serde(default)]
+    pub gateway_secrets: Vec<Token>,
     /// Connections to PostgreSQL.
     #[serde(default = "connections")]
     pub connections: u32,
@@ -156,6 +159,11 @@ impl RoleConfig {
         if tokens.into_iter().flatten().chain(helper).any(|token| token.0.len() < 16) {
             return Err(rule("tokens must have 16 characters or more".into()));
         }
+        let gateway_key =
+            |secret: &Token| from_hex_32(&secret.0).map(|secret| crate::keys::of_gateway(&secret));
+        let gateway_keys: Option<Vec<_>> = self.gateway_secrets.iter().map(gateway_key).collect();
+        let gateway_keys = gateway_keys
+            .ok_or_else(|| rule("gateway_secrets must be 64 lower-case hexadecimal digits each".into()))?;
         Ok(Settings {
             role,
             task_keys: self.task_keys.clone(),
@@ -164,6 +172,7 @@ impl RoleConfig {
             leader_tokens: self.leader_tokens.clone(),
             collector_tokens: self.collector_tokens.clone(),
             helper: self.helper.clone(),
+            gateway_keys,
             limits: self.limits,
             times: self.times,
         })

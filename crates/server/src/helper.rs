@@ -213,8 +213,11 @@ pub async fn aggregate_share(
         Closing::Overlap => {
             dap(DapProblemType::BatchOverlap, "another batch with some of these times was released")
         }
-        Closing::Mismatch => dap(DapProblemType::BatchMismatch, "count or checksum is not this helper's"),
-        Closing::TooFew(_) | Closing::Pending => {
+        Closing::Mismatch => {
+            aggregator.mismatch(task, span, claim.reports);
+            dap(DapProblemType::BatchMismatch, "count or checksum is not this helper's")
+        }
+        Closing::TooFew(_) | Closing::Pending | Closing::Held(_) => {
             dap(DapProblemType::InvalidBatchSize, "the batch has fewer reports than the task allows")
         }
     }

@@ -1,19 +1,22 @@
 //! DAP's resources over HTTP, and what an operator needs beside them.
 
-mod dap;
+pub(crate) mod dap;
+mod gateway;
 pub mod operator;
-mod request;
+pub(crate) mod request;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::middleware::map_response;
 use axum::response::Response;
 use axum::routing::{get, post, put};
 use tokio::sync::Semaphore;
 
 use crate::aggregator::{Aggregator, Role};
-use crate::problem::Refusal;
+use crate::problem::{PROBLEM_MEDIA_TYPE, Refusal};
 
 /// What every handler gets.
 #[derive(Clone)]
@@ -53,11 +56,22 @@ pub fn router(aggregator: Arc<Aggregator>, embedded: bool) -> Router {
             )
             .route("/tasks/{task}/aggregate_shares", post(dap::aggregate_share)),
     };
-    router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(Shared {
-        aggregator,
-        uploads,
-        embedded,
-    })
+    let shared = Shared { aggregator, uploads, embedded };
+    let own = router.fallback(not_found).method_not_allowed_fallback(not_allowed).with_state(shared.clone());
+    let with_gateway = !shared.aggregator.settings.gateway_keys.is_empty();
+    let all = if with_gateway { gateway::before(&shared, own) } else { own };
+    all.layer(map_response(as_problem))
+}
+
+/// What axum itself refuses, an address that is no text for one, becomes a problem document as well.
+async fn as_problem(response: Response) -> Response {
+    let status = response.status();
+    let is_problem = |media: &HeaderValue| media == PROBLEM_MEDIA_TYPE;
+    let said = response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem);
+    if said || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    Refusal::http(status, "this resource takes no such request").response(None)
 }
 
 async fn not_found(State(shared): State<Shared>) -> Response {

@@ -2,6 +2,8 @@
 
 use onshelf_core::protocol::hpke::{Keypair, PublicConfig};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::random;
 use crate::store::{Store, StoreError, Stored, StoredKey};
 
@@ -52,4 +54,13 @@ pub async fn ensure(store: &dyn Store, now: u64, lifetime: u64) -> Stored<()> {
         rotate(store, now + lifetime).await?;
     }
     Ok(())
+}
+
+/// The key of an oblivious HTTP gateway, from a secret. Its id comes from the key, so that keys that follow one
+/// another rarely have the same.
+#[must_use]
+pub fn of_gateway(secret: &[u8; 32]) -> Keypair {
+    let key = Keypair::derive(0, secret);
+    let [id, ..]: [u8; 32] = Sha256::digest(key.public().config().public_key().as_ref()).into();
+    Keypair::derive(id, secret)
 }

@@ -77,6 +77,7 @@ impl Leader {
     pub async fn step(&self) -> Step {
         let logged = |what: &str, result: Stored<Step>| {
             result.unwrap_or_else(|error| {
+                self.aggregator.metrics.storage_failed(&error);
                 tracing::warn!(%error, what, "will be tried again");
                 Step::Later
             })

@@ -20,6 +20,7 @@ pub mod peer;
 pub mod prepare;
 pub mod problem;
 pub mod random;
+pub mod relay;
 pub mod service;
 pub mod store;
 pub mod upload;

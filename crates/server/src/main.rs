@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use clap::{Parser, Subcommand};
+use onshelf_core::version::to_hex;
 use onshelf_server::aggregator::system_clock;
 use onshelf_server::bench;
 use onshelf_server::config::Config;
 use onshelf_server::keys;
 use onshelf_server::noise::Noise;
+use onshelf_server::relay;
 use onshelf_server::service;
+use onshelf_server::store::Task;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -42,6 +45,29 @@ enum Command {
         #[arg(long)]
         rotate: bool,
     },
+    /// Prints a task's sums that were not released: each bucket's start, count and checksum. No share is printed.
+    Buckets {
+        /// The task's id, as the status has it.
+        #[arg(allow_hyphen_values = true)]
+        task: janus_messages::TaskId,
+    },
+    /// Forgets a bucket for good: where leader and helper count other reports in it, both have to.
+    DropBucket {
+        /// The task's id.
+        #[arg(allow_hyphen_values = true)]
+        task: janus_messages::TaskId,
+        /// The bucket's start, seconds since 1970, as `buckets` has it.
+        start: u64,
+    },
+    /// Relays oblivious HTTP: to be run by another party than those whose aggregator it leads to.
+    Relay {
+        /// Where to listen; a reverse proxy with TLS stands before it.
+        #[arg(long)]
+        listen: std::net::SocketAddr,
+        /// Base address of the aggregator with the gateway, with a slash at the end.
+        #[arg(long)]
+        gateway: String,
+    },
     /// Measures reports a second, verified end to end by a leader and a helper on this machine.
     Bench(bench::BenchArgs),
 }
@@ -55,16 +81,28 @@ async fn main() -> anyhow::Result<()> {
         println!("{}", bench::run(args).await?);
         return Ok(());
     }
+    if let Command::Relay { listen, gateway } = &arguments.command {
+        let listener = tokio::net::TcpListener::bind(listen).await?;
+        tracing::info!(address = %listener.local_addr()?, "relaying");
+        return Ok(service::serve(listener, relay::router(gateway)?, stopped()?).await?);
+    }
     let config = Config::read(&arguments.config)?;
     match arguments.command {
         Command::Serve => serve(&config).await,
         Command::AddTask { envelope } => add_task(&config, &envelope).await,
         Command::Keys { rotate } => print_keys(&config, rotate).await,
-        Command::Bench(_) => bail!("handled above"),
+        Command::Buckets { task } => buckets(&config, task.as_ref()).await,
+        Command::DropBucket { task, start } => drop_bucket(&config, task.as_ref(), start).await,
+        Command::Bench(_) | Command::Relay { .. } => bail!("handled above"),
     }
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
+    Ok(service::run(config, stopped()?).await?)
+}
+
+/// True once the process is told to stop.
+fn stopped() -> anyhow::Result<watch::Receiver<bool>> {
     let (stop, stopped) = watch::channel(false);
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -75,7 +113,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         tracing::info!("stopping");
         let _ = stop.send(true);
     });
-    Ok(service::run(config, stopped).await?)
+    Ok(stopped)
 }
 
 async fn add_task(config: &Config, path: &std::path::Path) -> anyhow::Result<()> {
@@ -96,6 +134,27 @@ async fn print_keys(config: &Config, rotate: bool) -> anyhow::Result<()> {
         for key in keys::all(&*aggregator.store).await? {
             let config: String = key.pair.public().clone().into();
             println!("{} {config} until {}", aggregator.role().name(), key.expires);
+        }
+    }
+    Ok(())
+}
+
+async fn buckets(config: &Config, task: &Task) -> anyhow::Result<()> {
+    for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
+        for bucket in aggregator.store.buckets(task).await? {
+            let (sum, role) = (bucket.sum, aggregator.role().name());
+            println!("{role} {} {} {}", bucket.start, sum.reports, to_hex(&sum.checksum));
+        }
+    }
+    Ok(())
+}
+
+async fn drop_bucket(config: &Config, task: &Task, start: u64) -> anyhow::Result<()> {
+    for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
+        let role = aggregator.role().name();
+        match aggregator.store.drop_bucket(task, start).await? {
+            Some(reports) => println!("{role}: a bucket with {reports} reports is forgotten"),
+            None => println!("{role}: there is no bucket of that start, or it was released"),
         }
     }
     Ok(())

@@ -8,6 +8,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 use crate::aggregator::Role;
+use crate::store::StoreError;
 
 /// A label set with one reason.
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -27,6 +28,7 @@ pub struct Metrics {
     registry: Registry,
     rejected: Family<Reason, Counter>,
     answers: Family<Answer, Counter>,
+    storage: Family<Reason, Counter>,
     /// Reports stored.
     pub uploaded: Counter,
     /// Reports verified and summed.
@@ -35,6 +37,8 @@ pub struct Metrics {
     pub released: Counter,
     /// Jobs that could not be finished at once.
     pub retried: Counter,
+    /// Batches that leader and helper count differently.
+    pub mismatched: Counter,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -51,7 +55,9 @@ impl Metrics {
             Registry::with_prefix_and_labels("onshelf", std::iter::once(("role".into(), role.name().into())));
         let rejected = Family::default();
         let answers = Family::default();
-        let [uploaded, aggregated, released, retried] = std::array::from_fn(|_| Counter::default());
+        let storage = Family::default();
+        let [uploaded, aggregated, released, retried, mismatched] =
+            std::array::from_fn(|_| Counter::default());
         registry.register("reports_rejected", "Reports refused, by reason", Family::clone(&rejected));
         registry.register(
             "http_answers",
@@ -61,8 +67,18 @@ impl Metrics {
         registry.register("reports_uploaded", "Reports stored", Counter::clone(&uploaded));
         registry.register("reports_aggregated", "Reports verified and summed", Counter::clone(&aggregated));
         registry.register("batches_released", "Noised sums stored for release", Counter::clone(&released));
+        registry.register(
+            "storage_failures",
+            "Failures of the database: full, away or damaged",
+            Family::clone(&storage),
+        );
+        registry.register(
+            "batches_mismatched",
+            "Batches that leader and helper count differently; an operator has to act",
+            Counter::clone(&mismatched),
+        );
         registry.register("jobs_retried", "Jobs given back to be tried again", Counter::clone(&retried));
-        Self { registry, rejected, answers, uploaded, aggregated, released, retried }
+        Self { registry, rejected, answers, storage, uploaded, aggregated, released, retried, mismatched }
     }
 
     /// Counts refused reports.
@@ -74,6 +90,11 @@ impl Metrics {
     #[must_use]
     pub fn rejected(&self, reason: &str) -> u64 {
         self.rejected.get_or_create(&Reason { reason: reason.to_owned() }).get()
+    }
+
+    /// Counts a failure of the database.
+    pub fn storage_failed(&self, error: &StoreError) {
+        self.storage.get_or_create(&Reason { reason: error.reason().to_owned() }).inc();
     }
 
     /// Counts an answered request.

@@ -32,6 +32,12 @@ pub enum Refusal {
         /// What was wrong.
         detail: &'static str,
     },
+    /// A task that is not taken, and why.
+    #[error("{0}")]
+    Task(String),
+    /// An encapsulated request for a key that the gateway does not have (RFC 9458, section 5.3).
+    #[error("no key of this gateway has that id")]
+    GatewayKey,
     /// Storage failed; the request may be made again.
     #[error("storage: {0}")]
     Store(#[from] StoreError),
@@ -59,6 +65,8 @@ impl Refusal {
             Self::Dap { kind: DapProblemType::UnauthorizedRequest, .. } => StatusCode::FORBIDDEN,
             Self::Dap { .. } => StatusCode::BAD_REQUEST,
             Self::Http { status, .. } => *status,
+            Self::Task(_) | Self::GatewayKey => StatusCode::BAD_REQUEST,
+            Self::Store(error) if error.is_full() => StatusCode::INSUFFICIENT_STORAGE,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -79,15 +87,30 @@ impl Refusal {
                 document.title = status.canonical_reason().unwrap_or("error").into();
                 document.detail = Some((*detail).into());
             }
+            Self::Task(why) => {
+                document.title = "The task is not taken.".into();
+                document.detail = Some(why.clone());
+            }
+            Self::GatewayKey => {
+                document.kind = "https://iana.org/assignments/http-problem-types#ohttp-key".into();
+                document.title = "No key of this gateway has that id; fetch its key configuration.".into();
+            }
             Self::Store(error) => {
                 tracing::error!(%error, "storage");
-                document.title = "Storage is not available; try again.".into();
+                let what = if error.is_full() { "has no room left" } else { "is not available" };
+                document.title = format!("The database {what}; try again later.");
             }
         }
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_MEDIA_TYPE)], body).into_response();
-        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&status) {
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("5"));
+        let pause = match status {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Some("5"),
+            // Room is made by people.
+            StatusCode::INSUFFICIENT_STORAGE => Some("60"),
+            _ => None,
+        };
+        if let Some(seconds) = pause {
+            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static(seconds));
         }
         response
     }

@@ -28,6 +28,25 @@ pub enum StoreError {
     Damaged(&'static str),
 }
 
+impl StoreError {
+    /// Whether the database has no room for what was to be written: `SQLITE_FULL`, or PostgreSQL's `disk_full`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let Self::Database(sqlx::Error::Database(error)) = self else { return false };
+        error.code().is_some_and(|code| ["13", "53100"].contains(&&*code))
+    }
+
+    /// The word by which it is counted.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            _ if self.is_full() => "full",
+            Self::Database(_) => "away",
+            Self::Damaged(_) => "damaged",
+        }
+    }
+}
+
 /// Result of a store's methods.
 pub type Stored<T> = Result<T, StoreError>;
 /// A task's id.
@@ -153,10 +172,8 @@ pub enum Dropped {
 /// Where a collection job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Waits for reports.
+    /// Waits for reports, or for the helper's share.
     Waiting,
-    /// The batch is closed and this side's noised share stored; the helper's is missing.
-    Closed,
     /// Both shares are there.
     Done,
     /// It will give nothing.
@@ -196,6 +213,8 @@ pub enum Opened {
 pub enum Closing {
     /// It is closed, now or before: the noised sum.
     Closed(Sum),
+    /// It is held: nothing is added to it, and no noise was drawn yet. The sum has no share.
+    Held(Sum),
     /// Reports are still on their way through.
     Pending,
     /// Too few reports: how many there are.
@@ -229,6 +248,8 @@ pub struct TaskCounts {
     pub collected: u64,
     /// Refused ones, by reason.
     pub rejected: std::collections::BTreeMap<String, u64>,
+    /// Leader: collection jobs that failed, by DAP's type of problem.
+    pub failed_collections: std::collections::BTreeMap<String, u64>,
 }
 
 /// An aggregator's state.
@@ -305,6 +326,17 @@ pub trait Store: Send + Sync {
         result: &[u8],
     ) -> Stored<bool>;
 
+    /// The sums that were not released, by bucket: what two operators compare where their counts differ.
+    async fn buckets(&self, task: &Task) -> Stored<Vec<Bucket>>;
+    /// Forgets a bucket's sum for good and the failed collection jobs of its times, so that these can be asked
+    /// for again; how many reports it had, or `None` where there is none.
+    async fn drop_bucket(&self, task: &Task, start: u64) -> Stored<Option<u64>>;
+
+    /// Holds a batch, so that nothing is added to it while the peer is asked for its share; or gives what was
+    /// stored when it was closed.
+    async fn hold_batch(&self, task: &Task, span: Span, min_batch: u64) -> Stored<Closing>;
+    /// Lets go of a batch that is held; one that is closed stays closed.
+    async fn free_batch(&self, task: &Task, span: Span) -> Stored<()>;
     /// Closes a batch: adds its buckets up, adds noise, stores the noised sum and forgets the buckets, or
     /// gives what was stored then. `claim`: what the peer says of it.
     async fn close_batch(

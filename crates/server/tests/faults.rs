@@ -12,6 +12,9 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
+use onshelf_core::protocol::collect::Batch;
+use onshelf_core::protocol::report::random_id;
+use onshelf_server::random;
 use tokio::net::TcpListener;
 
 use support::{BATCH, Options, Pair, postgres, sqlite, vector};
@@ -43,6 +46,7 @@ async fn pass(State(between): State<Between>, request: Request) -> Response {
             return (StatusCode::OK, media("application/dap-aggregation-job-resp"), vec![7; 20 << 20])
                 .into_response();
         }
+        8 => return (StatusCode::OK, media("application/dap-aggregate-share"), "nonsense").into_response(),
         _ => {}
     }
     let url = format!("{}{}", between.helper.get().unwrap(), request.uri().path().trim_start_matches('/'));
@@ -94,7 +98,21 @@ async fn a_helper_that_is_not_well_delays_and_spoils_nothing() {
         pair.driver.step().await;
         pair.shifts[0].set(120);
     }
-    let sum = pair.collect().await.unwrap();
+    // The same while the batch is collected: the leader releases nothing before the helper has.
+    let (job, whole) = (random_id(&mut random::fill), Batch::whole(&pair.task));
+    pair.collecting().start(&pair.task, whole, &job).await.unwrap();
+    for (n, mood) in (1..).zip([1, 2, 3, 4, 6, 8, 7]) {
+        between.mood.store(mood, Ordering::SeqCst);
+        pair.shifts[0].set(120 + n * 10);
+        pair.driver.step().await;
+        let counts = pair.leader.store.counts(&pair.task.id()).await.unwrap();
+        assert_eq!((counts.aggregated, counts.collected), (BATCH as u64, 0), "mood {mood}");
+        assert!(counts.failed_collections.is_empty(), "mood {mood}: {counts:?}");
+    }
+    assert_eq!(pair.helper.store.counts(&pair.task.id()).await.unwrap().collected, BATCH as u64);
+    between.mood.store(0, Ordering::SeqCst);
+    pair.shifts[0].set(240);
+    let sum = pair.collect_batch(whole, &job, 30).await.unwrap();
     assert_eq!((sum.reports, sum.sum), (BATCH as u64, expected));
     assert!(pair.leader.metrics.text().contains("jobs_retried"));
 }

@@ -393,6 +393,23 @@ async fn a_helper_whose_clock_is_behind_refuses_what_is_ahead_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_helper_whose_clock_is_ahead_sums_what_came_in_time() {
+    let pair = Pair::new(sqlite(), Options::default()).await;
+    // Past the task's end for the helper; whether a report came in time is the leader's to say.
+    pair.shifts[1].set(5 * 86_400);
+    pair.upload_many(5).await;
+    pair.work().await;
+    let sums = pair.helper.store.counts(&pair.task.id()).await.unwrap();
+    assert_eq!((sums.aggregated, pair.rejected("too-late")), (5, [0, 0]));
+    // A leader that is ahead has ended the task, and takes none.
+    pair.shifts[0].set(5 * 86_400);
+    assert_eq!(
+        upload_problem(&pair, pair.seal(&vector(1, 8, 15)).bytes).await,
+        (400, "reportRejected".into())
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tasks_need_a_token_a_signature_and_our_key() {
     let pair = Pair::new(sqlite(), Options::default()).await;
     let url = format!("{}onshelf/tasks", pair.task.parameters().leader.url);

@@ -220,7 +220,7 @@ pub fn open(
 }
 
 /// A [`Random`] as rand's traits want it.
-struct Source<'a, 'b>(&'a mut Random<'b>);
+pub(super) struct Source<'a, 'b>(pub(super) &'a mut Random<'b>);
 
 impl TryRng for Source<'_, '_> {
     type Error = std::convert::Infallible;

@@ -1,5 +1,7 @@
 //! The resources of draft-ietf-ppm-dap-09.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -14,6 +16,7 @@ use janus_messages::{
 
 use super::Shared;
 use super::request::{authorise, body, job_id, media_type, task_id};
+use crate::aggregator::{LoadedTask, Token};
 use crate::helper;
 use crate::keys;
 use crate::problem::Refusal;
@@ -27,17 +30,38 @@ fn answer(
     task: Option<&TaskId>,
     result: Result<Response, Refusal>,
 ) -> Response {
+    if let Err(Refusal::Store(error)) = &result {
+        shared.aggregator.metrics.storage_failed(error);
+    }
     let response = result.unwrap_or_else(|refusal| refusal.response(task));
     shared.aggregator.metrics.answered(resource, response.status().as_u16());
     response
 }
 
-fn of_type(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Response {
+/// The longest request for a sum, bytes.
+const SMALL: usize = 1 << 16;
+
+/// Reads a request of another party: its token, its media type, the task of its address, its body.
+async fn read(
+    shared: &Shared,
+    allowed: &[Token],
+    task: &str,
+    media: &str,
+    limit: usize,
+    request: Request<Body>,
+) -> Result<(Arc<LoadedTask>, Vec<u8>), Refusal> {
+    authorise(request.headers(), allowed)?;
+    media_type(request.headers(), media)?;
+    let task = shared.aggregator.task(task_id(task)?.as_ref()).await?;
+    Ok((task, body(request, limit, shared.aggregator.settings.limits.body_seconds).await?))
+}
+
+pub(crate) fn of_type(status: StatusCode, media: &'static str, bytes: Vec<u8>) -> Response {
     (status, [(header::CONTENT_TYPE, media)], bytes).into_response()
 }
 
 /// Lets pages of any shop upload: the request carries no cookie, and the answer nothing.
-fn allow_pages(mut response: Response) -> Response {
+pub(crate) fn allow_pages(mut response: Response) -> Response {
     let any = header::HeaderValue::from_static("*");
     response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
     // Else a page on another origin cannot see how long it is to wait.
@@ -48,8 +72,13 @@ fn allow_pages(mut response: Response) -> Response {
 
 /// `OPTIONS tasks/{task}/reports`: a browser asks first, since a report's media type is none of the web's.
 pub(super) async fn preflight() -> Response {
+    may_send("PUT")
+}
+
+/// What a browser is told that asks whether it may send a body of a media type of ours.
+pub(crate) fn may_send(method: &'static str) -> Response {
     let headers = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "PUT"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, method),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, "content-type"),
         (header::ACCESS_CONTROL_MAX_AGE, "86400"),
     ];
@@ -132,12 +161,10 @@ async fn aggregation_job_of(
     job: &str,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
-    let aggregator = &shared.aggregator;
-    authorise(request.headers(), &aggregator.settings.leader_tokens)?;
-    media_type(request.headers(), AggregationJobInitializeReq::<TimeInterval>::MEDIA_TYPE)?;
-    let (task, job) = (aggregator.task(task_id(task)?.as_ref()).await?, job_id(job)?);
-    let limits = &aggregator.settings.limits;
-    let body = body(request, limits.job_bytes, limits.body_seconds).await?;
+    let (aggregator, limit) = (&shared.aggregator, shared.aggregator.settings.limits.job_bytes);
+    let media = AggregationJobInitializeReq::<TimeInterval>::MEDIA_TYPE;
+    let (task, body) = read(shared, &aggregator.settings.leader_tokens, task, media, limit, request).await?;
+    let job = job_id(job)?;
     let response = helper::aggregation_job(aggregator, &task, &job, body).await?;
     Ok(of_type(StatusCode::CREATED, AggregationJobResp::MEDIA_TYPE, response))
 }
@@ -159,12 +186,10 @@ async fn continue_of(
     job: &str,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
-    let aggregator = &shared.aggregator;
-    authorise(request.headers(), &aggregator.settings.leader_tokens)?;
-    media_type(request.headers(), AggregationJobContinueReq::MEDIA_TYPE)?;
-    let (task, job) = (aggregator.task(task_id(task)?.as_ref()).await?, job_id(job)?);
-    let limits = &aggregator.settings.limits;
-    let body = body(request, limits.job_bytes, limits.body_seconds).await?;
+    let (aggregator, limit) = (&shared.aggregator, shared.aggregator.settings.limits.job_bytes);
+    let media = AggregationJobContinueReq::MEDIA_TYPE;
+    let (task, body) = read(shared, &aggregator.settings.leader_tokens, task, media, limit, request).await?;
+    let job = job_id(job)?;
     let bad = |_| Refusal::dap(DapProblemType::InvalidMessage, "the body does not continue a job");
     AggregationJobContinueReq::get_decoded(&body).map_err(bad)?;
     let known = aggregator.store.known_job(&task.id, &job, &[0; 32]).await?;
@@ -202,12 +227,8 @@ async fn aggregate_share_of(
     task: &str,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
-    let aggregator = &shared.aggregator;
-    authorise(request.headers(), &aggregator.settings.leader_tokens)?;
-    media_type(request.headers(), AggregateShareReq::<TimeInterval>::MEDIA_TYPE)?;
-    let task = aggregator.task(task_id(task)?.as_ref()).await?;
-    let limits = &aggregator.settings.limits;
-    let body = body(request, 1 << 16, limits.body_seconds).await?;
+    let (aggregator, media) = (&shared.aggregator, AggregateShareReq::<TimeInterval>::MEDIA_TYPE);
+    let (task, body) = read(shared, &aggregator.settings.leader_tokens, task, media, SMALL, request).await?;
     let share = helper::aggregate_share(aggregator, &task, &body).await?;
     Ok(of_type(StatusCode::OK, AggregateShare::MEDIA_TYPE, share))
 }
@@ -229,11 +250,10 @@ async fn open_of(
     job: &str,
     request: Request<Body>,
 ) -> Result<Response, Refusal> {
-    let aggregator = &shared.aggregator;
-    authorise(request.headers(), &aggregator.settings.collector_tokens)?;
-    media_type(request.headers(), CollectionReq::<TimeInterval>::MEDIA_TYPE)?;
-    let (task, job) = (aggregator.task(task_id(task)?.as_ref()).await?, job_id(job)?);
-    let body = body(request, 1 << 16, aggregator.settings.limits.body_seconds).await?;
+    let (aggregator, media) = (&shared.aggregator, CollectionReq::<TimeInterval>::MEDIA_TYPE);
+    let (task, body) =
+        read(shared, &aggregator.settings.collector_tokens, task, media, SMALL, request).await?;
+    let job = job_id(job)?;
     let invalid = |detail| Refusal::dap(DapProblemType::InvalidMessage, detail);
     let asked = CollectionReq::<TimeInterval>::get_decoded(&body)
         .map_err(|_| invalid("the body is not a collection request of a time-interval task"))?;
@@ -277,9 +297,7 @@ async fn poll_of(shared: &Shared, task: &str, job: &str, headers: &HeaderMap) ->
             let kind = job.problem.parse().unwrap_or(DapProblemType::BatchInvalid);
             Err(Refusal::dap(kind, "the batch cannot be released"))
         }
-        Stage::Waiting | Stage::Closed => {
-            Ok((StatusCode::ACCEPTED, [(header::RETRY_AFTER, "1")]).into_response())
-        }
+        Stage::Waiting => Ok((StatusCode::ACCEPTED, [(header::RETRY_AFTER, "1")]).into_response()),
     }
 }
 

@@ -40,7 +40,7 @@ async fn add(shared: &Shared, request: Request<Body>) -> Result<Response, Refusa
         Err(TaskError::Store(error)) => Err(error.into()),
         Err(error) => {
             tracing::warn!(%error, "a task was refused");
-            Ok((StatusCode::BAD_REQUEST, format!("{error}\n")).into_response())
+            Ok(Refusal::Task(error.to_string()).response(None))
         }
     }
 }

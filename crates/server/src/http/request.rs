@@ -35,7 +35,7 @@ pub(super) fn authorise(headers: &HeaderMap, allowed: &[Token]) -> Result<(), Re
 }
 
 /// Refuses another media type than a resource takes.
-pub(super) fn media_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
+pub(crate) fn media_type(headers: &HeaderMap, expected: &str) -> Result<(), Refusal> {
     let given = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let kind = given.split(';').next().unwrap_or_default().trim();
     let wrong = Refusal::http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "this resource takes another media type");
@@ -43,7 +43,7 @@ pub(super) fn media_type(headers: &HeaderMap, expected: &str) -> Result<(), Refu
 }
 
 /// Reads a body within a length and a time.
-pub(super) async fn body(request: Request<Body>, limit: usize, seconds: u64) -> Result<Vec<u8>, Refusal> {
+pub(crate) async fn body(request: Request<Body>, limit: usize, seconds: u64) -> Result<Vec<u8>, Refusal> {
     let large = || Refusal::http(StatusCode::PAYLOAD_TOO_LARGE, "the body is longer than is taken here");
     let announced = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     if announced.and_then(|text| text.parse::<usize>().ok()).is_some_and(|length| length > limit) {

@@ -4,8 +4,8 @@ use janus_messages::codec::Encode as _;
 use janus_messages::problem_type::DapProblemType;
 use janus_messages::query_type::TimeInterval;
 use janus_messages::{
-    AggregateShareReq, BatchSelector, Collection, Duration, Interval, PartialBatchSelector, ReportIdChecksum,
-    Time,
+    AggregateShareReq, BatchSelector, Collection, Duration, HpkeCiphertext, Interval, PartialBatchSelector,
+    ReportIdChecksum, Time,
 };
 
 use super::{Leader, Step, holder};
@@ -58,8 +58,9 @@ impl Leader {
             return Ok(Outcome::Later);
         };
         let task = aggregator.task(&lease.task).await?;
-        let sum = match close(aggregator, &task, job.span, None).await? {
-            Closing::Closed(sum) => sum,
+        let min_batch = task.manifest.parameters().min_batch;
+        let held = match aggregator.store.hold_batch(&task.id, job.span, min_batch).await? {
+            Closing::Held(sum) | Closing::Closed(sum) => sum,
             Closing::Overlap => return Ok(Outcome::Failed(uri(DapProblemType::BatchOverlap))),
             Closing::Pending | Closing::Mismatch => return Ok(Outcome::Later),
             Closing::TooFew(_) => {
@@ -70,33 +71,18 @@ impl Leader {
                 return Ok(if over { failed } else { Outcome::Later });
             }
         };
-        if job.stage == Stage::Waiting {
-            aggregator.metrics.released.inc();
-            aggregator.store.mark_collection(lease, Stage::Closed, "", &[]).await?;
-        }
-        self.with_share(&task, job.span, &sum).await
-    }
-
-    async fn with_share(&self, task: &LoadedTask, span: Span, sum: &Sum) -> Result<Outcome, Refusal> {
-        let selector = BatchSelector::<TimeInterval>::new_time_interval(interval(span)?);
-        let request = AggregateShareReq::new(
-            selector.clone(),
-            Vec::new(),
-            sum.reports,
-            ReportIdChecksum::from(sum.checksum),
-        );
-        let helper = match self.helper.aggregate_share(task, &request).await {
+        // The helper first: it closes nothing where it counts otherwise. Then nothing is lost here either.
+        let selector = BatchSelector::<TimeInterval>::new_time_interval(interval(job.span)?);
+        let helper = match self.helpers_share(&task, job.span, &held, &selector).await? {
             Ok(share) => share,
-            Err(error) => {
-                tracing::warn!(%error, "the helper's share of a batch is missing");
-                return Ok(match error.final_kind() {
-                    Some(kind) => Outcome::Failed(kind.to_owned()),
-                    None => Outcome::Later,
-                });
-            }
+            Err(outcome) => return Ok(outcome),
         };
-        let leader = seal_share(&self.aggregator, task, selector, &sum.share)?;
-        let mut covered = sum.span.unwrap_or(span);
+        let Closing::Closed(sum) = close(aggregator, &task, job.span, None).await? else {
+            return Ok(Outcome::Later);
+        };
+        aggregator.metrics.released.inc();
+        let leader = seal_share(aggregator, &task, selector, &sum.share)?;
+        let mut covered = sum.span.unwrap_or(job.span);
         covered.end += task.manifest.parameters().time_precision;
         let collection = Collection::<TimeInterval>::new(
             PartialBatchSelector::new_time_interval(),
@@ -107,6 +93,30 @@ impl Leader {
         );
         let failed = |_| Refusal::dap(DapProblemType::BatchInvalid, "the collection cannot be written");
         Ok(Outcome::Result(collection.get_encoded().map_err(failed)?))
+    }
+
+    async fn helpers_share(
+        &self,
+        task: &LoadedTask,
+        span: Span,
+        held: &Sum,
+        selector: &BatchSelector<TimeInterval>,
+    ) -> Result<Result<HpkeCiphertext, Outcome>, Refusal> {
+        let checksum = ReportIdChecksum::from(held.checksum);
+        let request = AggregateShareReq::new(selector.clone(), Vec::new(), held.reports, checksum);
+        let error = match self.helper.aggregate_share(task, &request).await {
+            Ok(share) => return Ok(Ok(share)),
+            Err(error) => error,
+        };
+        let Some(kind) = error.final_kind() else {
+            tracing::warn!(%error, "the helper's share of a batch is missing");
+            return Ok(Err(Outcome::Later));
+        };
+        if kind == uri(DapProblemType::BatchMismatch) {
+            self.aggregator.mismatch(task, span, held.reports);
+        }
+        self.aggregator.store.free_batch(&task.id, span).await?;
+        Ok(Err(Outcome::Failed(kind.to_owned())))
     }
 }
 

@@ -19,7 +19,6 @@ impl Stage {
     fn number(self) -> i64 {
         match self {
             Self::Waiting => 0,
-            Self::Closed => 1,
             Self::Done => 2,
             Self::Failed => 3,
         }
@@ -27,8 +26,7 @@ impl Stage {
 
     fn of(number: i64) -> Self {
         match number {
-            0 => Self::Waiting,
-            1 => Self::Closed,
+            0 | 1 => Self::Waiting,
             2 => Self::Done,
             _ => Self::Failed,
         }
@@ -140,7 +138,8 @@ impl SqlStore {
         if let Some(row) = known {
             return Ok(if bytes(&row, 0)? == request { Opened::Ok } else { Opened::Other });
         }
-        for table in ["collections WHERE state < 3 AND", "released WHERE"] {
+        // A batch that is held belongs to the job above, or to none any more.
+        for table in ["collections WHERE state < 3 AND", "released WHERE LENGTH(share) > 0 AND"] {
             let statement =
                 format!("SELECT start, until FROM {table} task = $1 AND start < $2 AND until > $3 LIMIT 1");
             let query = sqlx::query(&statement).bind(task.to_vec()).bind(int(span.end)).bind(int(span.start));

@@ -25,11 +25,12 @@ pub(super) const TABLES: [&str; 11] = [
     "CREATE TABLE IF NOT EXISTS buckets (
         task BYTES NOT NULL, start BIGINT NOT NULL, share BYTES NOT NULL, reports BIGINT NOT NULL,
         checksum BYTES NOT NULL, PRIMARY KEY (task, start))",
+    // The share is empty while the batch is held.
     "CREATE TABLE IF NOT EXISTS released (
         task BYTES NOT NULL, start BIGINT NOT NULL, until BIGINT NOT NULL, share BYTES NOT NULL,
         reports BIGINT NOT NULL, checksum BYTES NOT NULL, first BIGINT NOT NULL, last BIGINT NOT NULL,
         PRIMARY KEY (task, start, until))",
-    // State 0 waits, 1 is closed, 2 is done, 3 has failed.
+    // State 0 waits, 2 is done, 3 has failed.
     "CREATE TABLE IF NOT EXISTS collections (
         task BYTES NOT NULL, id BYTES NOT NULL, request BYTES NOT NULL, start BIGINT NOT NULL,
         until BIGINT NOT NULL, state BIGINT NOT NULL, problem TEXT NOT NULL, result BYTES NOT NULL,

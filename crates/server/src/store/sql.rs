@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use sqlx::any::{AnyPoolOptions, AnyRow};
-use sqlx::{Any, AnyPool, Row as _, Transaction};
+use sqlx::{Any, AnyPool, Connection as _, Row as _, Transaction};
 
 use super::schema::{OF_A_TASK, TABLES};
 use super::{
@@ -15,6 +15,30 @@ use super::{
 pub struct SqlStore {
     pub(super) pool: AnyPool,
     postgres: bool,
+}
+
+/// What each connection to SQLite is told at its start.
+const PRAGMAS: [&str; 4] = [
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    // What is deleted is overwritten: a sum without noise must not stay in free pages.
+    "PRAGMA secure_delete = ON",
+    "PRAGMA busy_timeout = 10000",
+];
+
+fn of_sqlite(options: AnyPoolOptions) -> AnyPoolOptions {
+    options
+        .after_connect(|connection, _| {
+            Box::pin(async move {
+                for pragma in PRAGMAS {
+                    sqlx::query(pragma).fetch_all(&mut *connection).await?;
+                }
+                Ok(())
+            })
+        })
+        // A full disk makes SQLite roll back by itself. sqlx then takes the connection to be in a transaction for
+        // ever, and no other could begin: it is replaced.
+        .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
 }
 
 /// An open transaction.
@@ -30,31 +54,19 @@ impl SqlStore {
         sqlx::any::install_default_drivers();
         let postgres = url.starts_with("postgres");
         let address = if postgres || url.contains('?') { url.to_owned() } else { format!("{url}?mode=rwc") };
-        let pool = AnyPoolOptions::new()
+        let options = AnyPoolOptions::new()
             .max_connections(if postgres { connections } else { 1 })
-            // SQLite's one connection is kept: another would have to set the pragmas again.
             .idle_timeout(None)
             .max_lifetime(None)
-            .acquire_timeout(std::time::Duration::from_secs(30))
-            .connect(&address)
-            .await?;
+            .acquire_timeout(std::time::Duration::from_secs(30));
+        let options = if postgres { options } else { of_sqlite(options) };
+        let pool = options.connect(&address).await?;
         let store = Self { pool, postgres };
         store.prepare().await?;
         Ok(store)
     }
 
     async fn prepare(&self) -> Stored<()> {
-        if !self.postgres {
-            for pragma in [
-                "PRAGMA journal_mode = WAL",
-                "PRAGMA synchronous = FULL",
-                // What is deleted is overwritten: a sum without noise must not stay in free pages.
-                "PRAGMA secure_delete = ON",
-                "PRAGMA busy_timeout = 10000",
-            ] {
-                sqlx::query(pragma).fetch_all(&self.pool).await?;
-            }
-        }
         let mut tx = self.begin().await?;
         if self.postgres {
             // Two processes that start at once would both create the tables.
@@ -188,14 +200,20 @@ impl Store for SqlStore {
         };
         let rows = sqlx::query("SELECT reason, n FROM rejects WHERE task = $1 ORDER BY reason");
         let rows = rows.bind(task.to_vec()).fetch_all(&self.pool).await?;
+        let failed = sqlx::query(
+            "SELECT problem, COUNT(*) FROM collections WHERE task = $1 AND state = 3 GROUP BY problem",
+        );
+        let failed = failed.bind(task.to_vec()).fetch_all(&self.pool).await?;
         let reason = |row: &AnyRow| Ok((row.try_get::<String, _>(0)?, number(row, 1)?));
         Ok(TaskCounts {
             waiting: one("SELECT COUNT(*) FROM reports WHERE task = $1 AND state < 2").await?,
             aggregated: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM buckets WHERE task = $1")
                 .await?,
-            collected: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM released WHERE task = $1")
-                .await?,
+            collected: one("SELECT CAST(COALESCE(SUM(reports), 0) AS BIGINT) FROM released
+                WHERE task = $1 AND LENGTH(share) > 0")
+            .await?,
             rejected: rows.iter().map(reason).collect::<Stored<_>>()?,
+            failed_collections: failed.iter().map(reason).collect::<Stored<_>>()?,
         })
     }
 
@@ -273,6 +291,24 @@ impl Store for SqlStore {
         result: &[u8],
     ) -> Stored<bool> {
         self.mark(lease, stage, problem, result).await
+    }
+
+    async fn buckets(&self, task: &Task) -> Stored<Vec<Bucket>> {
+        self.buckets_of(task).await
+    }
+
+    async fn drop_bucket(&self, task: &Task, start: u64) -> Stored<Option<u64>> {
+        self.forget_bucket(task, start).await
+    }
+
+    async fn hold_batch(&self, task: &Task, span: Span, min_batch: u64) -> Stored<Closing> {
+        self.hold(task, span, min_batch).await
+    }
+
+    async fn free_batch(&self, task: &Task, span: Span) -> Stored<()> {
+        let mut tx = self.begin().await?;
+        Self::free(&mut tx, task, span).await?;
+        Ok(tx.commit().await?)
     }
 
     async fn close_batch(

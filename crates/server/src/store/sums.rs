@@ -80,32 +80,23 @@ impl SqlStore {
     ) -> Stored<Closing> {
         let mut tx = self.begin().await?;
         self.lock_task(&mut tx, task, true).await?;
-        if let Some(closing) = Self::released(&mut tx, task, span).await? {
-            return Ok(match (&closing, claim) {
-                (Closing::Closed(sum), Some(claim)) if differs(sum, claim) => Closing::Mismatch,
-                _ => closing,
-            });
+        match Self::released(&mut tx, task, span).await? {
+            Some(Closing::Closed(sum)) if claim.is_some_and(|claim| differs(&sum, claim)) => {
+                return Ok(Closing::Mismatch);
+            }
+            None | Some(Closing::Held(_)) => {}
+            Some(closing) => return Ok(closing),
         }
-        if Self::pending(&mut tx, task, span).await? > 0 {
-            return Ok(Closing::Pending);
-        }
-        let mut sum = Self::sum_of(&mut tx, task, span).await?;
-        if claim.is_some_and(|claim| differs(&sum, claim)) {
-            return Ok(Closing::Mismatch);
-        }
-        if sum.reports < min_batch || sum.share.is_empty() {
-            return Ok(Closing::TooFew(sum.reports));
-        }
+        let mut sum = match Self::ready(&mut tx, task, span, min_batch, claim).await? {
+            Ok(sum) => sum,
+            Err(closing) => return Ok(closing),
+        };
         sum.share = noise(&sum.share);
         if sum.share.is_empty() {
             return Err(StoreError::Damaged("a share that noise was to be added to"));
         }
-        let covered = sum.span.unwrap_or(span);
-        let statement = "INSERT INTO released (task, start, until, share, reports, checksum, first, last)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-        let query = sqlx::query(statement).bind(task.to_vec()).bind(int(span.start)).bind(int(span.end));
-        let query = query.bind(sum.share.clone()).bind(int(sum.reports)).bind(sum.checksum.to_vec());
-        query.bind(int(covered.start)).bind(int(covered.end)).execute(&mut *tx).await?;
+        Self::free(&mut tx, task, span).await?;
+        Self::insert_released(&mut tx, task, span, &sum).await?;
         // The sum without noise is not needed any more, and must not be there to be read.
         let statement = "DELETE FROM buckets WHERE task = $1 AND start >= $2 AND start < $3";
         let query = sqlx::query(statement).bind(task.to_vec()).bind(int(span.start)).bind(int(span.end));
@@ -114,7 +105,90 @@ impl SqlStore {
         Ok(Closing::Closed(sum))
     }
 
-    /// What was released of these times.
+    pub(super) async fn hold(&self, task: &Task, span: Span, min_batch: u64) -> Stored<Closing> {
+        let mut tx = self.begin().await?;
+        self.lock_task(&mut tx, task, true).await?;
+        if let Some(closing) = Self::released(&mut tx, task, span).await? {
+            return Ok(closing);
+        }
+        let mut sum = match Self::ready(&mut tx, task, span, min_batch, None).await? {
+            Ok(sum) => sum,
+            Err(closing) => return Ok(closing),
+        };
+        // The sum without noise stays where it is, and goes nowhere else.
+        sum.share = Vec::new();
+        Self::insert_released(&mut tx, task, span, &sum).await?;
+        tx.commit().await?;
+        Ok(Closing::Held(sum))
+    }
+
+    /// Lets go of a batch that is held.
+    pub(super) async fn free(tx: &mut Tx, task: &Task, span: Span) -> Stored<()> {
+        let statement =
+            "DELETE FROM released WHERE task = $1 AND start = $2 AND until = $3 AND LENGTH(share) = 0";
+        let query = sqlx::query(statement).bind(task.to_vec()).bind(int(span.start)).bind(int(span.end));
+        query.execute(&mut **tx).await?;
+        Ok(())
+    }
+
+    async fn insert_released(tx: &mut Tx, task: &Task, span: Span, sum: &Sum) -> Stored<()> {
+        let covered = sum.span.unwrap_or(span);
+        let statement = "INSERT INTO released (task, start, until, share, reports, checksum, first, last)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+        let query = sqlx::query(statement).bind(task.to_vec()).bind(int(span.start)).bind(int(span.end));
+        let query = query.bind(sum.share.clone()).bind(int(sum.reports)).bind(sum.checksum.to_vec());
+        query.bind(int(covered.start)).bind(int(covered.end)).execute(&mut **tx).await?;
+        Ok(())
+    }
+
+    /// The sum of a batch that may be closed, without noise; or why it may not.
+    async fn ready(
+        tx: &mut Tx,
+        task: &Task,
+        span: Span,
+        min_batch: u64,
+        claim: Option<Claim>,
+    ) -> Stored<Result<Sum, Closing>> {
+        if Self::pending(tx, task, span).await? > 0 {
+            return Ok(Err(Closing::Pending));
+        }
+        let sum = Self::sum_of(tx, task, span).await?;
+        if claim.is_some_and(|claim| differs(&sum, claim)) {
+            return Ok(Err(Closing::Mismatch));
+        }
+        if sum.reports < min_batch || sum.share.is_empty() {
+            return Ok(Err(Closing::TooFew(sum.reports)));
+        }
+        Ok(Ok(sum))
+    }
+
+    pub(super) async fn buckets_of(&self, task: &Task) -> Stored<Vec<Bucket>> {
+        let statement = "SELECT start, share, reports, checksum FROM buckets WHERE task = $1 ORDER BY start";
+        let rows = sqlx::query(statement).bind(task.to_vec()).fetch_all(&self.pool).await?;
+        rows.iter().map(|row| Ok(Bucket { start: number(row, 0)?, sum: bucket_of(row)? })).collect()
+    }
+
+    pub(super) async fn forget_bucket(&self, task: &Task, start: u64) -> Stored<Option<u64>> {
+        let mut tx = self.begin().await?;
+        self.lock_task(&mut tx, task, true).await?;
+        let query = sqlx::query("SELECT reports FROM buckets WHERE task = $1 AND start = $2");
+        let query = query.bind(task.to_vec()).bind(int(start));
+        let Some(row) = query.fetch_optional(&mut *tx).await? else { return Ok(None) };
+        let times = "start <= $2 AND until > $2";
+        let gone = [
+            ("buckets", "start = $2".to_owned()),
+            ("collections", format!("state = 3 AND {times}")),
+            ("released", format!("LENGTH(share) = 0 AND {times}")),
+        ];
+        for (table, which) in gone {
+            let statement = format!("DELETE FROM {table} WHERE task = $1 AND {which}");
+            sqlx::query(&statement).bind(task.to_vec()).bind(int(start)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        Ok(Some(number(&row, 0)?))
+    }
+
+    /// What was released, or is held, of these times.
     async fn released(tx: &mut Tx, task: &Task, span: Span) -> Stored<Option<Closing>> {
         let statement = "SELECT start, until, share, reports, checksum, first, last FROM released
             WHERE task = $1 AND start < $2 AND until > $3";
@@ -124,12 +198,13 @@ impl SqlStore {
             return Ok(Some(Closing::Overlap));
         }
         let covered = Span { start: number(&row, 5)?, end: number(&row, 6)? };
-        Ok(Some(Closing::Closed(Sum {
+        let sum = Sum {
             share: bytes(&row, 2)?,
             reports: number(&row, 3)?,
             checksum: array(&row, 4)?,
             span: Some(covered),
-        })))
+        };
+        Ok(Some(if sum.share.is_empty() { Closing::Held(sum) } else { Closing::Closed(sum) }))
     }
 
     /// Reports of these times that are not summed yet.

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "each test file uses its part")]
 #![allow(clippy::print_stderr, reason = "a skipped test says why")]
 
+pub(crate) mod disk;
 pub(crate) mod postgres;
+pub(crate) mod processes;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -68,6 +70,8 @@ pub(crate) struct Options {
     pub(crate) precision: u64,
     /// Replaces the helper's address for the leader.
     pub(crate) helper_url: Option<String>,
+    /// Keys of both roles' gateways.
+    pub(crate) gateway_keys: Vec<Keypair>,
 }
 
 impl Default for Options {
@@ -81,6 +85,7 @@ impl Default for Options {
             limits: Limits::default(),
             precision: 3_600,
             helper_url: None,
+            gateway_keys: Vec::new(),
         }
     }
 }
@@ -173,6 +178,7 @@ impl Pair {
                 leader_tokens: vec![token.clone()],
                 collector_tokens: vec![token.clone()],
                 helper: (role == Role::Leader).then_some(peer),
+                gateway_keys: options.gateway_keys.clone(),
                 limits: options.limits,
                 times: options.times,
             };

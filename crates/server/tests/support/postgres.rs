@@ -37,7 +37,7 @@ fn programs() -> Option<PathBuf> {
 }
 
 /// A user who may run a server: ourselves, unless we are root.
-fn user() -> Option<(u32, u32)> {
+pub(crate) fn user() -> Option<(u32, u32)> {
     let own = fs::metadata("/proc/self").ok()?;
     if own.uid() != 0 {
         return None;
@@ -114,6 +114,11 @@ impl Server {
 
     /// A new, empty database.
     pub(crate) async fn database(&self) -> String {
+        self.database_at(None).await
+    }
+
+    /// As [`Self::database`], with its tables in an empty folder that is the server's user's.
+    pub(crate) async fn database_at(&self, folder: Option<&Path>) -> String {
         let name = format!("test{}", self.count.fetch_add(1, Ordering::SeqCst));
         let mut tries = 0;
         let mut connection = loop {
@@ -124,7 +129,13 @@ impl Server {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
-        sqlx::query(&format!("CREATE DATABASE {name}")).execute(&mut connection).await.unwrap();
+        let mut place = String::new();
+        if let Some(folder) = folder {
+            let statement = format!("CREATE TABLESPACE {name} LOCATION '{}'", folder.display());
+            sqlx::query(&statement).execute(&mut connection).await.unwrap();
+            place = format!(" TABLESPACE {name}");
+        }
+        sqlx::query(&format!("CREATE DATABASE {name}{place}")).execute(&mut connection).await.unwrap();
         self.url(&name)
     }
 

@@ -1,9 +1,8 @@
 //! The privacy ledger: what was released about a lineage of models, written and flushed to the disk
 //! **before** the release, so that a crash can only make the ledger say too much.
 //!
-//! One entry a line, `<hash> <JSON>`, where the hash (SHA-256, hex) is over the hash before and the JSON's exact
-//! bytes. A line that was cut off by a crash has no line feed; it was never followed by a release and
-//! is cut away by the next writer. Any other damage closes the ledger: nothing more is released.
+//! The lines are `core::privacy::ledger`'s. One that was cut off by a crash has no line feed; it was never followed
+//! by a release and is cut away by the next writer. Any other damage closes the ledger: nothing more is released.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
@@ -11,12 +10,11 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
-use onshelf_core::privacy::gaussian::{Policy, epsilon_of_rho};
-use onshelf_core::version::sha256_hex;
-use serde::{Deserialize, Serialize};
+use onshelf_core::privacy::gaussian::epsilon_of_rho;
+use onshelf_core::privacy::ledger::Lines;
+pub use onshelf_core::privacy::ledger::Release;
+use serde::Serialize;
 
-/// Format of an entry.
-const FORMAT: u32 = 1;
 /// The largest budget of a lineage.
 pub const CEILING: f64 = 8.0;
 /// The budget of a lineage where none is named.
@@ -25,45 +23,6 @@ pub const BUDGET: f64 = 4.0;
 pub const DELTA: f64 = 1e-6;
 /// Participations of one shopper in a lineage: the browser refuses more.
 pub const PARTICIPATIONS: usize = 12;
-
-/// One release.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Release {
-    /// Format of the entry, 1.
-    pub format: u32,
-    /// The line of models.
-    pub lineage: String,
-    /// Number of the round.
-    pub round: u64,
-    /// The task's id.
-    pub task: String,
-    /// Which batch of it, so that asking again for the same sum is no second release.
-    pub batch: String,
-    /// Standard deviation of the noise of one aggregator, over the sensitivity.
-    pub noise_multiplier: f64,
-    /// ρ that a shopper who took part loses.
-    pub rho: f64,
-    /// When it was written, seconds since 1970.
-    pub at: u64,
-}
-
-impl Release {
-    /// A round's release under a policy.
-    #[must_use]
-    pub fn new(lineage: &str, round: u64, task: &str, batch: &str, policy: &Policy, at: u64) -> Self {
-        Self {
-            format: FORMAT,
-            lineage: lineage.into(),
-            round,
-            task: task.into(),
-            batch: batch.into(),
-            noise_multiplier: policy.noise_multiplier(),
-            rho: policy.rho(),
-            at,
-        }
-    }
-}
 
 /// What a lineage has spent.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -109,28 +68,6 @@ impl Drop for Locked {
     }
 }
 
-fn hash_of(head: &str, entry: &str) -> String {
-    sha256_hex(format!("{head}\n{entry}").as_bytes())
-}
-
-/// The entries of a ledger's bytes, the hash of the last, and the length of the whole lines.
-fn parse(bytes: &[u8]) -> Result<(Vec<Release>, String, u64)> {
-    let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-    let (mut out, mut head) = (Vec::new(), String::new());
-    for (number, line) in (1..).zip(bytes[..whole].split_inclusive(|b| *b == b'\n')) {
-        let broken = || format!("line {number} is not what was written; nothing more is released");
-        let line = std::str::from_utf8(line).with_context(broken)?.trim_end_matches('\n');
-        let (hash, entry) = line.split_once(' ').with_context(broken)?;
-        ensure!(hash_of(&head, entry) == hash, "{}", broken());
-        let release: Release = serde_json::from_str(entry).with_context(broken)?;
-        ensure!(release.format <= FORMAT, "line {number} has format {}; update onshelf", release.format);
-        ensure!(release.rho > 0.0 && release.rho.is_finite(), "{}", broken());
-        head = hash.to_owned();
-        out.push(release);
-    }
-    Ok((out, head, whole as u64))
-}
-
 /// ε at δ of releases, of which a shopper takes part in `most`, the costliest.
 fn epsilon(releases: &[&Release], most: usize) -> Result<f64> {
     let mut rhos: Vec<f64> = releases.iter().map(|r| r.rho).collect();
@@ -166,7 +103,7 @@ pub fn spent(path: &Path) -> Result<Vec<Spent>> {
 /// As [`spent`].
 pub fn releases(path: &Path) -> Result<Vec<Release>> {
     let about = || format!("the ledger {}", path.display());
-    Ok(parse(&fs::read(path).with_context(about)?).with_context(about)?.0)
+    Ok(Lines::read(&fs::read(path).with_context(about)?).with_context(about)?.releases)
 }
 
 impl Ledger {
@@ -193,8 +130,8 @@ impl Ledger {
         }
         let mut bytes = Vec::new();
         file.0.read_to_end(&mut bytes).with_context(about)?;
-        let (releases, head, whole) = parse(&bytes).with_context(about)?;
-        Ok(Self { path: path.to_owned(), file, releases, head, whole })
+        let Lines { releases, head, whole } = Lines::read(&bytes).with_context(about)?;
+        Ok(Self { path: path.to_owned(), file, releases, head, whole: whole as u64 })
     }
 
     /// Records a release, on the disk when this returns, if the lineage's budget (ε at δ = 1e-6, at most 8)
@@ -232,9 +169,7 @@ impl Ledger {
 
     fn write(&mut self, release: &Release, step: &dyn Fn(&str)) -> Result<()> {
         let about = format!("writing the ledger {}", self.path.display());
-        let entry = serde_json::to_string(release)?;
-        let hash = hash_of(&self.head, &entry);
-        let line = format!("{hash} {entry}\n");
+        let (line, hash) = release.line(&self.head).context("a release that cannot be written")?;
         let (first, rest) = line.as_bytes().split_at(line.len() / 2);
         let mut write = || -> std::io::Result<()> {
             // What a crash cut off goes first: it would make the line after it unreadable.

@@ -1,5 +1,7 @@
 use std::process::Command;
 
+use onshelf_core::privacy::gaussian::Policy;
+
 use super::*;
 
 fn release(round: u64, epsilon: f64, participations: u32) -> Release {

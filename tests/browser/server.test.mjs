@@ -7,10 +7,11 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
+import { freePort } from "../demo/aggregators.mjs";
+import { openSite } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
 import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
 import { KEY } from "./signing.mjs";
@@ -23,35 +24,9 @@ const skip = missing && "ONSHELF_SERVER names no program; ./build.sh test builds
 let folder;
 let running;
 let base;
-let offered = {};
 
-const suite = browserSuite("chromium", {
-  ...REAL,
-  intercept(request, response) {
-    if (request.url === "/open.html") {
-      // Without the strict policy: a shop allows its aggregators' origins.
-      response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });
-      response.end(
-        `<!doctype html><html lang="en"><meta charset="utf-8"><title>open</title>
-<script type="module" src="/test-page.js"></script></html>`,
-      );
-      return true;
-    }
-    const content = offered[request.url];
-    if (content === undefined) return false;
-    response.writeHead(200, { "Content-Type": "application/json" });
-    response.end(content);
-    return true;
-  },
-});
-
-async function freePort() {
-  const probe = createServer();
-  await new Promise((done) => probe.listen(0, "127.0.0.1", done));
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
-}
+const site = openSite();
+const suite = browserSuite("chromium", { ...REAL, intercept: site.intercept });
 
 const config = () => join(folder, "onshelf-server.toml");
 
@@ -133,7 +108,7 @@ if (missing) {
         },
       ),
     );
-    offered = { "/offered/task.json": signed, "/offered/versions.log": versionLog([model]) };
+    site.offer({ "/offered/task.json": signed, "/offered/versions.log": versionLog([model]) });
     for (const role of ["leader", "helper"]) {
       const options = { method: "POST", headers: operator, body: signed };
       const { ok, status } = await fetch(`${base}${role}/onshelf/tasks`, options);

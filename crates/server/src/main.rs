@@ -5,8 +5,11 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use clap::{Parser, Subcommand};
-use onshelf_server::aggregator::system_clock;
+use janus_messages::TaskId;
+use onshelf_server::aggregator::{system_clock, verify_key};
 use onshelf_server::bench;
 use onshelf_server::config::Config;
 use onshelf_server::keys;
@@ -42,6 +45,13 @@ enum Command {
         #[arg(long)]
         rotate: bool,
     },
+    /// Prints a task's verification key, 16 bytes in base64url, for a partner whose aggregator is none of ours. It is as
+    /// secret as `verify_secret`.
+    VerifyKey {
+        /// The task's id, base64url; it may begin with `-`.
+        #[arg(allow_hyphen_values = true)]
+        task: TaskId,
+    },
     /// Measures reports a second, verified end to end by a leader and a helper on this machine.
     Bench(bench::BenchArgs),
 }
@@ -60,6 +70,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Serve => serve(&config).await,
         Command::AddTask { envelope } => add_task(&config, &envelope).await,
         Command::Keys { rotate } => print_keys(&config, rotate).await,
+        Command::VerifyKey { task } => print_verify_key(&config, &task),
         Command::Bench(_) => bail!("handled above"),
     }
 }
@@ -97,6 +108,14 @@ async fn print_keys(config: &Config, rotate: bool) -> anyhow::Result<()> {
             let config: String = key.pair.public().clone().into();
             println!("{} {config} until {}", aggregator.role().name(), key.expires);
         }
+    }
+    Ok(())
+}
+
+fn print_verify_key(config: &Config, task: &TaskId) -> anyhow::Result<()> {
+    for (role, section) in config.roles() {
+        let key = verify_key(&section.settings(role)?.verify_secret, task.as_ref());
+        println!("{} {}", role.name(), BASE64URL.encode(key));
     }
     Ok(())
 }

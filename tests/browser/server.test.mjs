@@ -24,6 +24,7 @@ const skip = missing && "ONSHELF_SERVER names no program; ./build.sh test builds
 let folder;
 let running;
 let base;
+let secret;
 
 const site = openSite();
 const suite = browserSuite("chromium", { ...REAL, intercept: site.intercept });
@@ -35,7 +36,7 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "onshelf-server-"));
   const port = await freePort();
   base = `http://127.0.0.1:${port}/`;
-  const secret = randomBytes(32).toString("hex");
+  secret = randomBytes(32).toString("hex");
   const role = (name, more) => `
 [${name}]
 database = "sqlite:${join(folder, name)}.db"
@@ -81,6 +82,16 @@ async function counts(role) {
   const answer = await fetch(`${base}${role}/onshelf/status`, { headers: operator });
   assert.equal(answer.status, 200, role);
   return (await answer.json()).tasks[0];
+}
+
+/** What a partner is told whose aggregator is none of ours: both roles' key of the task, as docs/server.md makes it. */
+function assertVerifyKeys(id) {
+  const args = ["--config", config(), "verify-key", id];
+  const printed = execFileSync(SERVER, args, { encoding: "utf8" });
+  const made = Buffer.concat([Buffer.from(secret, "hex"), Buffer.from(id, "base64url")]);
+  const hash = createHash("sha256").update("onshelf verify key 1").update(made).digest();
+  const key = hash.subarray(0, 16).toString("base64url");
+  assert.equal(printed, `leader ${key}\nhelper ${key}\n`);
 }
 
 if (missing) {
@@ -133,6 +144,7 @@ if (missing) {
       { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items: ITEMS.slice(0, 4) },
     );
     assert.equal(report.outcome, "sent", JSON.stringify(report));
+    assertVerifyKeys(report.task_id);
     assert.equal(bodies.length, 1);
     // Again, as after a lost answer: taken, and dropped.
     const [address, body] = bodies[0];

@@ -56,7 +56,8 @@ help() {
 Environment: ONSHELF_CACHE (compiled parts and tools), ONSHELF_DEMO (the demo's data), PORT,
 CHROMIUM, FIREFOX (browser programs), ONSHELF_WASM_STD=installed|rustup|debian (which wasm32
 standard library; default: the first that can be had), ONSHELF_PEERS=own (bench on our fixture
-though ../shared/peers has one).
+though ../shared/peers has one), ONSHELF_JANUS (a folder with Janus's program and schema, docs/scale.md;
+without it the rounds at Janus's servers are skipped and counted).
 TEXT
 }
 
@@ -428,7 +429,7 @@ run_tests() {
   say "browser tests"
   train_for_tests
   # The server was built with its own tests.
-  native build --release --locked --workspace --example open_report >&2
+  native build --release --locked --workspace --example open_report --example known_reports --example aggregator_without_noise >&2
   export ONSHELF_OPEN_REPORT=$CACHE/native/release/examples/open_report ONSHELF_SERVER=$CACHE/native/release/onshelf-server
   node --test --test-concurrency=1 --test-reporter=tap tests/browser/*.test.mjs 2>&1 | tee "$log" || failed=1
   count_node "$log"

@@ -1,4 +1,7 @@
-/** A leader and a helper for tests of sync: what they were asked is kept, what they answer can be chosen. */
+/**
+ * A leader and a helper for tests of sync: what they were asked is kept, what they answer can be chosen; and a site for
+ * tests with real ones.
+ */
 
 /** The folder below which they answer, on the site of the test. */
 const PREFIX = "/round/";
@@ -60,6 +63,30 @@ export function aggregators() {
       else if (path === "helper/hpke_config") reply(response, 200, about.helper);
       else if (request.method === "PUT") void upload(request, response).catch(() => undefined);
       else reply(response, 404);
+      return true;
+    },
+  };
+}
+
+/**
+ * For tests whose aggregators are elsewhere: `/open.html`, a page without the strict policy, since a shop allows its
+ * aggregators' origins, and JSON files at chosen paths (`offer`). `intercept` goes into `browserSuite`.
+ */
+export function openSite() {
+  const offered = new Map();
+  const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>open</title>
+<script type="module" src="/test-page.js"></script></html>`;
+  return {
+    offer(files) {
+      for (const [path, content] of Object.entries(files)) offered.set(path, content);
+    },
+    intercept(request, response) {
+      const blank = request.url === "/open.html";
+      const content = blank ? page : offered.get(request.url);
+      if (content === undefined) return false;
+      const type = blank ? "text/html; charset=utf-8" : "application/json";
+      response.writeHead(200, { "Content-Type": type });
+      response.end(content);
       return true;
     },
   };

@@ -7,10 +7,11 @@ import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
+import { freePort } from "../demo/aggregators.mjs";
+import { openSite } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
 import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
 import { KEY } from "./signing.mjs";
@@ -23,35 +24,10 @@ const skip = missing && "ONSHELF_SERVER names no program; ./build.sh test builds
 let folder;
 let running;
 let base;
-let offered = {};
+let secret;
 
-const suite = browserSuite("chromium", {
-  ...REAL,
-  intercept(request, response) {
-    if (request.url === "/open.html") {
-      // Without the strict policy: a shop allows its aggregators' origins.
-      response.writeHead(200, { "Content-Type": "text/html; charset=utf-8" });
-      response.end(
-        `<!doctype html><html lang="en"><meta charset="utf-8"><title>open</title>
-<script type="module" src="/test-page.js"></script></html>`,
-      );
-      return true;
-    }
-    const content = offered[request.url];
-    if (content === undefined) return false;
-    response.writeHead(200, { "Content-Type": "application/json" });
-    response.end(content);
-    return true;
-  },
-});
-
-async function freePort() {
-  const probe = createServer();
-  await new Promise((done) => probe.listen(0, "127.0.0.1", done));
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  return port;
-}
+const site = openSite();
+const suite = browserSuite("chromium", { ...REAL, intercept: site.intercept });
 
 const config = () => join(folder, "onshelf-server.toml");
 
@@ -60,7 +36,7 @@ before(async () => {
   folder = mkdtempSync(join(tmpdir(), "onshelf-server-"));
   const port = await freePort();
   base = `http://127.0.0.1:${port}/`;
-  const secret = randomBytes(32).toString("hex");
+  secret = randomBytes(32).toString("hex");
   const role = (name, more) => `
 [${name}]
 database = "sqlite:${join(folder, name)}.db"
@@ -108,6 +84,16 @@ async function counts(role) {
   return (await answer.json()).tasks[0];
 }
 
+/** What a partner is told whose aggregator is none of ours: both roles' key of the task, as docs/server.md makes it. */
+function assertVerifyKeys(id) {
+  const args = ["--config", config(), "verify-key", id];
+  const printed = execFileSync(SERVER, args, { encoding: "utf8" });
+  const made = Buffer.concat([Buffer.from(secret, "hex"), Buffer.from(id, "base64url")]);
+  const hash = createHash("sha256").update("onshelf verify key 1").update(made).digest();
+  const key = hash.subarray(0, 16).toString("base64url");
+  assert.equal(printed, `leader ${key}\nhelper ${key}\n`);
+}
+
 if (missing) {
   const { test } = await import("node:test");
   test("a browser's report at a real leader and helper", { skip }, () => undefined);
@@ -133,7 +119,7 @@ if (missing) {
         },
       ),
     );
-    offered = { "/offered/task.json": signed, "/offered/versions.log": versionLog([model]) };
+    site.offer({ "/offered/task.json": signed, "/offered/versions.log": versionLog([model]) });
     for (const role of ["leader", "helper"]) {
       const options = { method: "POST", headers: operator, body: signed };
       const { ok, status } = await fetch(`${base}${role}/onshelf/tasks`, options);
@@ -158,6 +144,7 @@ if (missing) {
       { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items: ITEMS.slice(0, 4) },
     );
     assert.equal(report.outcome, "sent", JSON.stringify(report));
+    assertVerifyKeys(report.task_id);
     assert.equal(bodies.length, 1);
     // Again, as after a lost answer: taken, and dropped.
     const [address, body] = bodies[0];

@@ -99,16 +99,24 @@ export const skipOpening =
     ? false
     : "ONSHELF_OPEN_REPORT names no program; ./build.sh test builds it";
 
-/** Has both aggregators' parts of a report opened, verified and added up, natively. */
-export function openReport(envelope, report) {
+/**
+ * Has both aggregators' parts of a report opened, verified and added up, natively.
+ *
+ * @param {string} envelope the signed task
+ * @param {Buffer} report
+ * @param {{ key: string, secrets: [string, string] }} [of] who signed the task, and both aggregators' HPKE secrets
+ */
+export function openReport(envelope, report, of = OWN) {
   const folder = mkdtempSync(join(tmpdir(), "onshelf-report-"));
   try {
     const [about, bytes] = [join(folder, "task.json"), join(folder, "report")];
     writeFileSync(about, envelope);
     writeFileSync(bytes, report);
-    const secrets = [KEYS.leader.secret, KEYS.helper.secret];
-    return JSON.parse(execFileSync(OPENER, [about, KEY, bytes, ...secrets], { encoding: "utf8" }));
+    const args = [about, of.key, bytes, ...of.secrets];
+    return JSON.parse(execFileSync(OPENER, args, { encoding: "utf8" }));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+const OWN = { key: KEY, secrets: [KEYS.leader.secret, KEYS.helper.secret] };

@@ -18,21 +18,58 @@ export async function freePort() {
 const secret = () => randomBytes(32).toString("hex");
 
 /** Ends a process by its own id, and waits for it. */
-export const stop = (child) =>
+export const stop = (child, signal = "SIGTERM") =>
   new Promise((done) => {
     if (child.exitCode !== null || child.signalCode !== null) return done();
     child.once("exit", () => done());
-    child.kill("SIGTERM");
+    child.kill(signal);
   });
 
-async function ready(url, child, name, log) {
-  for (let attempt = 0; attempt < 100; attempt++) {
+/** Waits until a process answers; `name` says in errors who it is. */
+export async function ready(url, child, name, log) {
+  for (let attempt = 0; attempt < 600; attempt++) {
     if (child.exitCode !== null) throw new Error(`the ${name} ended at once; see ${log}`);
-    const answer = await fetch(`${url}readyz`).catch(() => undefined);
+    const answer = await fetch(url).catch(() => undefined);
     if (answer?.ok) return;
     await new Promise((done) => setTimeout(done, 100));
   }
   throw new Error(`the ${name} does not answer at ${url}; see ${log}`);
+}
+
+/**
+ * Starts one of the two.
+ *
+ * @param {object} options
+ * @param {string[]} options.command the program and what stands before and after the configuration's path, `CONFIG`
+ * @param {string} options.folder for its configuration, its database (unless `database` names another) and its log
+ * @param {"leader" | "helper"} options.name
+ * @param {string} options.taskKey who may sign tasks, hex
+ * @param {string} options.verify the secret that it shares with the other one
+ * @param {string} options.operator its operator's token
+ * @param {string} options.section more lines of its configuration
+ * @param {string} [options.database]
+ */
+export async function startOne({ command, folder, name, database, section, ...secrets }) {
+  const [port, path] = [await freePort(), join(folder, `${name}.toml`)];
+  const { taskKey, verify, operator } = secrets;
+  writeFileSync(
+    path,
+    `listen = "127.0.0.1:${port}"\n[${name}]\ndatabase = "${database ?? `sqlite:${join(folder, name)}.db`}"\n` +
+      `task_keys = ["${taskKey}"]\nverify_secret = "${verify}"\noperator_tokens = ["${operator}"]\n${section}`,
+    { mode: 0o600 },
+  );
+  const log = join(folder, `${name}.log`);
+  const [program, ...args] = command.map((word) => (word === "CONFIG" ? path : word));
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  child.stderr.pipe(createWriteStream(log));
+  const url = `http://127.0.0.1:${port}/`;
+  try {
+    await ready(`${url}readyz`, child, name, log);
+  } catch (error) {
+    await stop(child);
+    throw error;
+  }
+  return { child, url };
 }
 
 /**
@@ -59,23 +96,11 @@ export async function startPair({ program, folder, taskKey, databases = {} }) {
   };
   try {
     for (const name of ["leader", "helper"]) {
-      const port = await freePort();
-      const path = join(folder, `${name}.toml`);
-      const database = databases[name] ?? `sqlite:${join(folder, name)}.db`;
-      writeFileSync(
-        path,
-        `listen = "127.0.0.1:${port}"\n[${name}]\ndatabase = "${database}"\ntask_keys = ["${taskKey}"]\n` +
-          `verify_secret = "${verify}"\noperator_tokens = ["${operators[name]}"]\n${sections[name]}`,
-        { mode: 0o600 },
-      );
-      const log = join(folder, `${name}.log`);
-      const child = spawn(program, ["--config", path, "serve"], {
-        stdio: ["ignore", "ignore", "pipe"],
-      });
-      child.stderr.pipe(createWriteStream(log));
-      running.push(child);
-      urls[name] = `http://127.0.0.1:${port}/`;
-      await ready(urls[name], child, name, log);
+      const command = [program, "--config", "CONFIG", "serve"];
+      const own = { operator: operators[name], section: sections[name], database: databases[name] };
+      const one = await startOne({ command, folder, name, taskKey, verify, ...own });
+      running.push(one.child);
+      urls[name] = one.url;
     }
   } catch (error) {
     await close();

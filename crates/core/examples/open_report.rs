@@ -7,7 +7,7 @@
 //! ```
 //!
 //! `TASK.json` is a signed task, `PUBLIC_KEY` its signer's; secrets are 64 hexadecimal digits. Prints JSON:
-//! the report's id and time, and the delta that its integers mean.
+//! the report's id and time, its integers, and the delta that they mean.
 
 use std::error::Error;
 use std::io::Write as _;
@@ -44,6 +44,7 @@ fn main() -> Result<(), Failure> {
         "task": task.id_text(),
         "bytes": bytes.len(),
         "step": task.parameters().encoding.step(),
+        "sum": sum.iter().map(|v| i64::try_from(*v)).collect::<Result<Vec<_>, _>>()?,
         "delta": task.parameters().encoding.decode_mean(&sum, 1)?,
     });
     writeln!(std::io::stdout(), "{told}")?;

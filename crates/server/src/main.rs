@@ -5,9 +5,12 @@
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use clap::{Parser, Subcommand};
+use janus_messages::TaskId;
 use onshelf_core::version::to_hex;
-use onshelf_server::aggregator::system_clock;
+use onshelf_server::aggregator::{system_clock, verify_key};
 use onshelf_server::bench;
 use onshelf_server::config::Config;
 use onshelf_server::keys;
@@ -49,13 +52,13 @@ enum Command {
     Buckets {
         /// The task's id, as the status has it.
         #[arg(allow_hyphen_values = true)]
-        task: janus_messages::TaskId,
+        task: TaskId,
     },
     /// Forgets a bucket for good: where leader and helper count other reports in it, both have to.
     DropBucket {
         /// The task's id.
         #[arg(allow_hyphen_values = true)]
-        task: janus_messages::TaskId,
+        task: TaskId,
         /// The bucket's start, seconds since 1970, as `buckets` has it.
         start: u64,
     },
@@ -67,6 +70,13 @@ enum Command {
         /// Base address of the aggregator with the gateway, with a slash at the end.
         #[arg(long)]
         gateway: String,
+    },
+    /// Prints a task's verification key, 16 bytes in base64url, for a partner whose aggregator is none of ours. It is as
+    /// secret as `verify_secret`.
+    VerifyKey {
+        /// The task's id, base64url; it may begin with `-`.
+        #[arg(allow_hyphen_values = true)]
+        task: TaskId,
     },
     /// Measures reports a second, verified end to end by a leader and a helper on this machine.
     Bench(bench::BenchArgs),
@@ -93,6 +103,7 @@ async fn main() -> anyhow::Result<()> {
         Command::Keys { rotate } => print_keys(&config, rotate).await,
         Command::Buckets { task } => buckets(&config, task.as_ref()).await,
         Command::DropBucket { task, start } => drop_bucket(&config, task.as_ref(), start).await,
+        Command::VerifyKey { task } => print_verify_key(&config, &task),
         Command::Bench(_) | Command::Relay { .. } => bail!("handled above"),
     }
 }
@@ -139,6 +150,7 @@ async fn print_keys(config: &Config, rotate: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+<<<<<<< HEAD
 async fn buckets(config: &Config, task: &Task) -> anyhow::Result<()> {
     for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
         for bucket in aggregator.store.buckets(task).await? {
@@ -156,6 +168,12 @@ async fn drop_bucket(config: &Config, task: &Task, start: u64) -> anyhow::Result
             Some(reports) => println!("{role}: a bucket with {reports} reports is forgotten"),
             None => println!("{role}: there is no bucket of that start, or it was released"),
         }
+=======
+fn print_verify_key(config: &Config, task: &TaskId) -> anyhow::Result<()> {
+    for (role, section) in config.roles() {
+        let key = verify_key(&section.settings(role)?.verify_secret, task.as_ref());
+        println!("{} {}", role.name(), BASE64URL.encode(key));
+>>>>>>> janus
     }
     Ok(())
 }

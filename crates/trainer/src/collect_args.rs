@@ -14,7 +14,7 @@ use onshelf_trainer::collect::{
 };
 use onshelf_trainer::contribute::{self, ContributeOptions};
 use onshelf_trainer::progress::Progress;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 #[derive(Args)]
 pub(crate) struct CollectArgs {
@@ -91,9 +91,9 @@ struct OpenArgs {
     /// How long reports are taken, seconds.
     #[arg(long, default_value_t = 7 * 86_400)]
     duration: u64,
-    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector`, `time_precision` and `duration`, where the
-    /// aggregators cannot be asked from here; they have to be given the task then.
-    #[arg(long, conflicts_with_all = ["leader", "helper", "collector_key"])]
+    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector` (or name --collector-key), `time_precision` and
+    /// `duration`, where the aggregators cannot be asked from here; they have to be given the task then.
+    #[arg(long, conflicts_with_all = ["leader", "helper"])]
     places: Option<PathBuf>,
     /// The lineage's budget: ε at δ = 1e-6 over a shopper's participations (at most 8).
     #[arg(long, default_value_t = ledger::BUDGET)]
@@ -271,13 +271,23 @@ impl CollectArgs {
 impl OpenArgs {
     /// Where reports and sums go, and whom to give the task.
     fn places(&self, now: u64) -> Result<(Places, Option<Pair>)> {
+        let key = match &self.collector_key {
+            Some(path) => Some(Keypair::derive(self.collector_key_id, &read_or_make_seed(path)?)),
+            None => None,
+        };
         if let Some(path) = &self.places {
-            let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-            return Ok((serde_json::from_slice(&text).with_context(|| path.display().to_string())?, None));
+            let named = || path.display().to_string();
+            let text = std::fs::read(path).with_context(named)?;
+            let mut places: Map<String, Value> = serde_json::from_slice(&text).with_context(named)?;
+            if let Some(key) = &key {
+                let own = serde_json::to_value(key.public())?;
+                let before = places.insert("collector".into(), own.clone());
+                let same = before.is_none_or(|before| before == own);
+                ensure!(same, "{}: `collector` is not the key of --collector-key; leave it out", named());
+            }
+            return Ok((serde_json::from_value(places.into()).with_context(named)?, None));
         }
-        let seed = read_or_make_seed(self.collector_key.as_ref().context("name --collector-key")?)?;
-        let key = Keypair::derive(self.collector_key_id, &seed);
-        let pair = self.pair.pair()?;
+        let (key, pair) = (key.context("name --collector-key")?, self.pair.pair()?);
         Ok((pair.places(&key, self.time_precision, self.duration, now)?, Some(pair)))
     }
 }
@@ -343,5 +353,58 @@ impl LedgerArgs {
             writeln!(text, "{}: {}, {:.3}, {:.3}", s.lineage, s.releases, s.epsilon, s.epsilon_of_all)?;
         }
         Ok((serde_json::to_value(&spent)?, text))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        open: OpenArgs,
+    }
+
+    /// What `open` makes of a file of places and, perhaps, of the collector's key beside it.
+    fn places(content: &Value, with_key: bool) -> Result<Places> {
+        let dir = tempfile::tempdir()?;
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        std::fs::write(at("places.json"), content.to_string())?;
+        std::fs::write(at("collector.key"), "07".repeat(32))?;
+        let mut line = vec!["open".to_owned()];
+        for name in ["models", "rounds", "data", "key"] {
+            line.extend([format!("--{name}"), at(name)]);
+        }
+        line.extend(["--places".into(), at("places.json")]);
+        if with_key {
+            line.extend(["--collector-key".into(), at("collector.key")]);
+        }
+        let (places, pair) = Line::try_parse_from(line)?.open.places(0)?;
+        assert!(pair.is_none(), "nobody is asked");
+        Ok(places)
+    }
+
+    #[test]
+    fn places_name_the_collectors_key_or_take_it_from_its_seed() {
+        let key = |id, byte| Keypair::derive(id, &[byte; 32]).public().clone();
+        let aggregator =
+            |name: &str, id| json!({ "url": format!("https://{name}.example/"), "hpke": key(id, id) });
+        let mut content = json!({
+            "leader": aggregator("leader", 1), "helper": aggregator("helper", 2),
+            "time_precision": 60, "duration": 3_600,
+        });
+        assert!(places(&content, false).is_err(), "no key at all");
+        assert_eq!(places(&content, true).unwrap().collector, key(1, 7));
+        content["collector"] = json!(key(1, 7));
+        assert_eq!(places(&content, true).unwrap().collector, key(1, 7));
+        assert_eq!(places(&content, false).unwrap().collector, key(1, 7));
+        content["collector"] = json!(key(3, 3));
+        assert_eq!(places(&content, false).unwrap().collector, key(3, 3));
+        let error = places(&content, true).unwrap_err().to_string();
+        assert!(error.contains("--collector-key"), "{error}");
+        assert!(places(&json!([]), true).is_err());
     }
 }

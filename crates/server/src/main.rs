@@ -150,7 +150,6 @@ async fn print_keys(config: &Config, rotate: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-<<<<<<< HEAD
 async fn buckets(config: &Config, task: &Task) -> anyhow::Result<()> {
     for aggregator in service::open(config, Noise::gaussian(), &system_clock()).await? {
         for bucket in aggregator.store.buckets(task).await? {
@@ -168,12 +167,14 @@ async fn drop_bucket(config: &Config, task: &Task, start: u64) -> anyhow::Result
             Some(reports) => println!("{role}: a bucket with {reports} reports is forgotten"),
             None => println!("{role}: there is no bucket of that start, or it was released"),
         }
-=======
+    }
+    Ok(())
+}
+
 fn print_verify_key(config: &Config, task: &TaskId) -> anyhow::Result<()> {
     for (role, section) in config.roles() {
         let key = verify_key(&section.settings(role)?.verify_secret, task.as_ref());
         println!("{} {}", role.name(), BASE64URL.encode(key));
->>>>>>> janus
     }
     Ok(())
 }

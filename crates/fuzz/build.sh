@@ -19,6 +19,8 @@ build_fuzz() {
 fuzz() {
   local seconds=${1:-60} only=${2:-} host log target found
   setup_base
+  # libFuzzer itself is C++.
+  have c++ || packages g++ || die "a C++ compiler is missing"
   host=$(rustc -vV | sed -n 's/^host: //p')
   build_fuzz "$host" || return 1
   mkdir -p "$ROOT/build/fuzz"

@@ -1,4 +1,4 @@
-//! Writes the corpus that is checked in: `cargo run -p onshelf-fuzz --bin seeds`, in the repository. Without
+//! Writes the corpus that is checked in: `cargo run -p onshelf-fuzz --bin seeds -- --write`. Without
 //! `--write` it prints the targets' names alone.
 
 #![allow(clippy::print_stdout, reason = "a command line prints")]

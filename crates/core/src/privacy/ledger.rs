@@ -100,8 +100,8 @@ impl Lines {
     /// # Errors
     /// [`LedgerError`] with the first line that is wrong.
     pub fn read(bytes: &[u8]) -> Result<Self, LedgerError> {
-        let mut out = Self::default();
-        out.whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+        let mut out = Self { whole, ..Self::default() };
         for (number, line) in (1..).zip(bytes[..out.whole].split_inclusive(|b| *b == b'\n')) {
             let line = &line[..line.len() - 1];
             let (hash, release) = out.next(line).ok_or(LedgerError::Broken(number))?;

@@ -91,8 +91,9 @@ struct OpenArgs {
     /// How long reports are taken, seconds.
     #[arg(long, default_value_t = 7 * 86_400)]
     duration: u64,
-    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector` (or name --collector-key), `time_precision` and
-    /// `duration`, where the aggregators cannot be asked from here; they have to be given the task then.
+    /// JSON file with `leader`, `helper` (`url`, `hpke`), `collector` (or name --collector-key), `time_precision`,
+    /// `duration` and `noise` (which of both are known to add noise), where the aggregators cannot be asked from here;
+    /// they have to be given the task then.
     #[arg(long, conflicts_with_all = ["leader", "helper"])]
     places: Option<PathBuf>,
     /// The lineage's budget: ε at δ = 1e-6 over a shopper's participations (at most 8).
@@ -279,6 +280,7 @@ impl OpenArgs {
             let named = || path.display().to_string();
             let text = std::fs::read(path).with_context(named)?;
             let mut places: Map<String, Value> = serde_json::from_slice(&text).with_context(named)?;
+            noise_is_added(places.remove("noise").as_ref()).with_context(named)?;
             if let Some(key) = &key {
                 let own = serde_json::to_value(key.public())?;
                 let before = places.insert("collector".into(), own.clone());
@@ -341,6 +343,18 @@ fn told(round: &Round) -> Result<(Value, String)> {
     Ok((json!({ "round": number, "lineage": lineage, "task": task, "part": part, "stage": stage }), text))
 }
 
+/// The ledger counts what a release costs with the noise of one aggregator; servers that are not ours may add none.
+fn noise_is_added(noise: Option<&Value>) -> Result<()> {
+    let names: Vec<String> = noise.map_or_else(|| Ok(Vec::new()), |n| serde_json::from_value(n.clone()))?;
+    let known = names.iter().all(|name| ["leader", "helper"].contains(&name.as_str()));
+    ensure!(
+        known && !names.is_empty(),
+        "`noise` has to name who adds the task's noise to its share of the sum: \"leader\", \"helper\" or both, in a list. \
+         Where neither does, the sum tells of single shoppers, and no round may be opened"
+    );
+    Ok(())
+}
+
 impl LedgerArgs {
     pub(crate) fn run(&self) -> Result<(Value, String)> {
         let spent = ledger::spent(&self.rounds.join(LEDGER))?;
@@ -394,7 +408,7 @@ mod tests {
             |name: &str, id| json!({ "url": format!("https://{name}.example/"), "hpke": key(id, id) });
         let mut content = json!({
             "leader": aggregator("leader", 1), "helper": aggregator("helper", 2),
-            "time_precision": 60, "duration": 3_600,
+            "time_precision": 60, "duration": 3_600, "noise": ["helper"],
         });
         assert!(places(&content, false).is_err(), "no key at all");
         assert_eq!(places(&content, true).unwrap().collector, key(1, 7));
@@ -406,5 +420,11 @@ mod tests {
         let error = places(&content, true).unwrap_err().to_string();
         assert!(error.contains("--collector-key"), "{error}");
         assert!(places(&json!([]), true).is_err());
+        for bad in [json!([]), json!(["collector"]), json!("helper"), Value::Null] {
+            content["collector"] = json!(key(1, 7));
+            content["noise"] = bad;
+            let error = format!("{:#}", places(&content, true).unwrap_err());
+            assert!(error.contains("noise") || error.contains("invalid type"), "{error}");
+        }
     }
 }

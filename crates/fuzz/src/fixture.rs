@@ -32,7 +32,7 @@ pub(crate) const TOKEN: &str = "fuzz-fuzz-fuzz-fuzz";
 const SIGNER: &str = "1111111111111111111111111111111111111111111111111111111111111111";
 /// The secret of both gateways' key.
 pub(crate) const GATEWAY: [u8; 32] = [4; 32];
-/// After so many messages the aggregators forget what they stored.
+/// After so many messages the aggregators forget what they stored, before the next input.
 const FORGET: usize = 512;
 
 /// One of the two.
@@ -75,15 +75,18 @@ pub(crate) fn stream(seed: u64) -> impl FnMut(&mut [u8]) {
     }
 }
 
-/// The fixture of this process.
+/// The fixture of this process. Targets take it once for each input: what an input does in several messages is not
+/// forgotten in between.
 pub(crate) fn fixture() -> &'static Fixture {
     static FIXTURE: OnceLock<Fixture> = OnceLock::new();
-    FIXTURE.get_or_init(|| {
+    let fixture = FIXTURE.get_or_init(|| {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
         let made = runtime.block_on(make());
         let (leader, helper, task, envelope, collector) = made;
         Fixture { leader, helper, task, envelope, collector, runtime, asked: AtomicUsize::new(0) }
-    })
+    });
+    fixture.forget();
+    fixture
 }
 
 /// The key pair of a role, or of the collector.
@@ -164,6 +167,21 @@ impl Fixture {
         format!("/tasks/{}/{}", self.task.id_text(), resource.replace("{job}", &job.to_string()))
     }
 
+    /// Forgets what was stored, after [`FORGET`] messages.
+    fn forget(&self) {
+        if self.asked.load(Ordering::Relaxed) < FORGET {
+            return;
+        }
+        self.asked.store(0, Ordering::Relaxed);
+        self.runtime.block_on(async {
+            for side in [&self.leader, &self.helper] {
+                let (store, id) = (&side.aggregator.store, &side.task.id);
+                store.drop_task(id).await.expect("a database");
+                store.put_task(id, &self.envelope, NOW).await.expect("a database");
+            }
+        });
+    }
+
     /// Sends a request to a role in this process, as axum would hand it over, and checks what every answer
     /// promises: no status of ours for a defect, and a problem document with each refusal. The status; 0 for what
     /// HTTP itself does not allow, which never arrives.
@@ -188,13 +206,7 @@ impl Fixture {
             .body(Body::from(body.to_vec()));
         let Ok(request) = request else { return (0, Vec::new()) };
         self.runtime.block_on(async {
-            if self.asked.fetch_add(1, Ordering::Relaxed).is_multiple_of(FORGET) {
-                for side in [&self.leader, &self.helper] {
-                    let (store, id) = (&side.aggregator.store, &side.task.id);
-                    store.drop_task(id).await.expect("a database");
-                    store.put_task(id, &self.envelope, NOW).await.expect("a database");
-                }
-            }
+            self.asked.fetch_add(1, Ordering::Relaxed);
             let answer = side.router.clone().oneshot(request).await.unwrap_or_else(|never| match never {});
             let status = answer.status().as_u16();
             assert!(status < 500, "answered with {status}");

@@ -38,6 +38,7 @@ const ONLY_CHECKED = [
   [/^onshelf ledger\b/, "wants a round that was opened: tests/pipeline"],
   [/^onshelf console\b/, "serves until it is ended: console.test.mjs"],
   [/^onshelf-server .*\bserve$/, "serves until it is ended: sync-real.test.mjs"],
+  [/^onshelf-server relay\b/, "serves until it is ended: crates/server/tests/oblivious.rs"],
   [/^onshelf-server bench\b/, "wants PostgreSQL"],
   [/^onshelf push .*s3:/, "wants an object store"],
 ];

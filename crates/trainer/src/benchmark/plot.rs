@@ -9,11 +9,18 @@ use plotters::prelude::*;
 /// A line: its name, and where it goes.
 pub(super) type Line = (String, Vec<(f64, f64)>);
 
-/// The picture of some lines.
+/// The picture of some lines, with their names at a place where it covers none of them.
 ///
 /// # Errors
 /// Where the plotting library refuses an axis.
-pub(super) fn draw<X>(title: &str, x_name: &str, x: X, y: Range<f64>, lines: &[Line]) -> Result<String>
+pub(super) fn draw<X>(
+    title: &str,
+    x_name: &str,
+    x: X,
+    y: Range<f64>,
+    lines: &[Line],
+    names: SeriesLabelPosition,
+) -> Result<String>
 where
     X: AsRangedCoord<Value = f64>,
     X::CoordDescType: ValueFormatter<f64>,
@@ -44,7 +51,7 @@ where
         }
         chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position(names)
             .background_style(WHITE.mix(0.9))
             .border_style(BLACK.mix(0.3))
             .label_font(("sans-serif", 13))

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use onshelf_core::metrics::Summary;
+use plotters::prelude::SeriesLabelPosition;
 use serde::Serialize;
 
 use super::chain::{JOINT, STUDENT};
@@ -215,7 +216,8 @@ impl Report {
         let last = points.iter().map(|p| p.0).fold(first + 1.0, f64::max);
         let low = points.iter().map(|p| p.1).fold(f64::INFINITY, f64::min).floor();
         let high = points.iter().map(|p| p.1).fold(low + 1.0, f64::max).ceil();
-        let svg = plot::draw(title, "tested period", first..last, low..high, &lines)?;
+        let names = SeriesLabelPosition::LowerRight;
+        let svg = plot::draw(title, "tested period", first..last, low..high, &lines, names)?;
         write_atomic(path, svg.as_bytes())
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use plotters::prelude::IntoLogRange;
+use plotters::prelude::{IntoLogRange, SeriesLabelPosition};
 
 use super::{Arm, Federated, Line};
 use crate::benchmark::plot::draw;
@@ -36,5 +36,7 @@ pub(super) fn plot(done: &Federated) -> Result<String> {
         (first..last.max(first + 1.0)).log_scale(),
         low - room..high + room,
         &private.clone().into_iter().chain(level).collect::<Vec<_>>(),
+        // Between what sums make and what all clicks would.
+        SeriesLabelPosition::MiddleRight,
     )
 }

@@ -103,6 +103,8 @@ export class Engine {
         storage: "indexeddb",
         learning: "idle",
         updates: "idle",
+        // Before the first shelf, so that two shoppers side by side see no request once both shelves are there.
+        log: "required",
         consent: wantedConsent(),
         assets: new URL("onshelf/", base),
         onProgress: (progress) => {

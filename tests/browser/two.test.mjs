@@ -2,10 +2,10 @@
 
 import assert from "node:assert/strict";
 import { mkdtemp, rm, cp } from "node:fs/promises";
-import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import { violations } from "./axe.mjs";
 import { browserPath, ROOT, skipWithout } from "./harness.mjs";
 import { MODEL } from "./real.mjs";
 import { startServer } from "../../www/serve.mjs";
@@ -151,7 +151,6 @@ test(
     timeout: 120_000,
   },
   async () => {
-    const axe = readFileSync(join(ROOT, "node_modules/axe-core/axe.min.js"), "utf8");
     for (const [colorScheme, width] of [
       ["light", 1400],
       ["dark", 1400],
@@ -160,14 +159,7 @@ test(
       const context = await browser.newContext({ colorScheme, reducedMotion: "reduce" });
       const { page, problems } = await openTwo(context, "127.0.0.1", { width, height: 900 });
       await page.waitForSelector(".two-list td");
-      await page.evaluate(axe);
-      const found = await page.evaluate(async () => {
-        const runOnly = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa"];
-        const { violations } = await axe.run(document, { runOnly, iframes: false });
-        return violations.map(
-          (v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(", ")}`,
-        );
-      });
+      const found = await violations(page, { iframes: false });
       assert.deepEqual(found, [], `${colorScheme}, ${width}`);
       const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
       assert.ok(wide <= 0, `${wide} pixels too wide at ${width}`);

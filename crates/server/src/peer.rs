@@ -7,7 +7,7 @@ use janus_messages::query_type::TimeInterval;
 use janus_messages::{
     AggregateShare, AggregateShareReq, AggregationJobInitializeReq, AggregationJobResp, HpkeCiphertext,
 };
-use reqwest::{Client, Method, StatusCode, header};
+use reqwest::{Client, Method, Response, StatusCode, header};
 use thiserror::Error;
 
 use crate::aggregator::{LoadedTask, Peer};
@@ -115,17 +115,12 @@ impl HelperClient {
         let request = self.client.request(method, url).header(header::CONTENT_TYPE, media);
         let request = request.bearer_auth(&self.peer.token.0).body(body);
         let away = |e: reqwest::Error| PeerError::Away(e.without_url().to_string());
-        let mut answer = request.send().await.map_err(away)?;
+        let answer = request.send().await.map_err(away)?;
         let found = answer.status();
         let media = answer.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media = media.unwrap_or_default().split(';').next().unwrap_or_default().trim().to_owned();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(away)? {
-            if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(PeerError::Nonsense("an answer longer than 16 MiB"));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let bytes = read_body(answer, ANSWER_LIMIT).await.map_err(away)?;
+        let bytes = bytes.ok_or(PeerError::Nonsense("an answer longer than 16 MiB"))?;
         if found == status || (found == StatusCode::OK && status == StatusCode::CREATED) {
             let right = media == answer_media;
             return if right { Ok(bytes) } else { Err(PeerError::Nonsense("another media type")) };
@@ -139,6 +134,21 @@ impl HelperClient {
         let kind = known.map_or_else(|_| String::new(), |kind| kind.type_uri().to_owned());
         Err(PeerError::Refused { status: found.as_u16(), kind })
     }
+}
+
+/// An answer's body; `None` where it is longer than `limit` bytes, of which no more are read then.
+///
+/// # Errors
+/// Where the connection is lost.
+pub(crate) async fn read_body(mut answer: Response, limit: usize) -> reqwest::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = answer.chunk().await? {
+        if bytes.len() + chunk.len() > limit {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(Some(bytes))
 }
 
 /// An HTTP client that waits at most `timeout` seconds for an answer and follows nobody elsewhere.

@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use crate::http::dap::{allow_pages, may_send, of_type};
 use crate::http::request::{body, media_type};
-use crate::peer::http_client;
+use crate::peer::{http_client, read_body};
 use crate::problem::Refusal;
 
 /// The longest request that is relayed: the longest report of an aggregator's defaults, and what encapsulates it.
@@ -75,15 +75,10 @@ impl Relay {
 
     async fn answer(&self, request: RequestBuilder, media: &'static str) -> Result<Response, Refusal> {
         let away = |_| Refusal::http(StatusCode::BAD_GATEWAY, "the gateway cannot be reached");
-        let mut answer = request.send().await.map_err(away)?;
+        let answer = request.send().await.map_err(away)?;
         let status = answer.status();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(away)? {
-            if bytes.len() + chunk.len() > ANSWER_LIMIT {
-                return Err(Refusal::http(StatusCode::BAD_GATEWAY, "the gateway's answer is too long"));
-            }
-            bytes.extend_from_slice(&chunk);
-        }
+        let too_long = || Refusal::http(StatusCode::BAD_GATEWAY, "the gateway's answer is too long");
+        let bytes = read_body(answer, ANSWER_LIMIT).await.map_err(away)?.ok_or_else(too_long)?;
         if status == StatusCode::OK {
             return Ok(of_type(status, media, bytes));
         }

@@ -16,11 +16,9 @@ use onshelf_server::prepare::{begin, end, help};
 use onshelf_server::store::StoredReport;
 use prio::topology::ping_pong::PingPongMessage;
 
-use crate::Target;
 use crate::fixture::{Fixture, NOW, fixture, stream};
 use crate::parts::{join, split};
-
-type Seeds = Vec<(&'static str, Vec<u8>)>;
+use crate::{Seeds, Target};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "report", run: report, seeds: report_seeds },

@@ -14,10 +14,8 @@ use onshelf_core::version::{
 use onshelf_core::weights::{Tensor, Weights};
 use onshelf_server::config::Config;
 
-use crate::Target;
 use crate::fixture::{fixture, signer, trusted};
-
-type Seeds = Vec<(&'static str, Vec<u8>)>;
+use crate::{Seeds, Target};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "task", run: task, seeds: task_seeds },

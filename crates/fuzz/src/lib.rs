@@ -11,6 +11,9 @@ mod formats;
 mod oblivious;
 mod parts;
 
+/// Messages to begin with, by name.
+pub type Seeds = Vec<(&'static str, Vec<u8>)>;
+
 /// A reader with what to begin with.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -22,7 +25,7 @@ pub struct Target {
     /// Where the reader has a defect.
     pub run: fn(&[u8]),
     /// Messages with their names: good ones, and bad ones that once were a defect.
-    pub seeds: fn() -> Vec<(&'static str, Vec<u8>)>,
+    pub seeds: fn() -> Seeds,
 }
 
 /// All targets.

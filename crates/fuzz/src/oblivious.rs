@@ -7,10 +7,8 @@ use onshelf_core::protocol::ohttp::{
 };
 use onshelf_server::keys::of_gateway;
 
-use crate::Target;
 use crate::fixture::{GATEWAY, fixture, stream};
-
-type Seeds = Vec<(&'static str, Vec<u8>)>;
+use crate::{Seeds, Target};
 
 pub(crate) const TARGETS: &[Target] = &[
     Target { name: "ohttp_request", run: request, seeds: request_seeds },

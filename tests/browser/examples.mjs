@@ -14,9 +14,9 @@ import {
   renameSync,
   rmSync,
 } from "node:fs";
-import { createServer } from "node:http";
 import { homedir } from "node:os";
 import { join } from "node:path";
+import { freePort } from "../demo/aggregators.mjs";
 import { ROOT } from "./harness.mjs";
 import { MODEL } from "./real.mjs";
 
@@ -131,14 +131,6 @@ export function run(folder, program, ...args) {
   );
   if (done.status !== 0) throw new Error(`${program}: ${done.stdout}${done.stderr}`);
   return done.stdout + done.stderr;
-}
-
-async function freePort() {
-  const server = createServer();
-  await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address();
-  await new Promise((done) => server.close(done));
-  return port;
 }
 
 /** Starts a server of the example's packages, such as Vite's; ends it by its own process id. */

@@ -16,7 +16,7 @@ build_fixture_module() {
     wasm_opt "$to/${name}_bg.wasm" "$to/small.wasm" -O3
     mv "$to/small.wasm" "$to/${name}_bg.wasm"
   done
-  cp benches/peers/{ours,ours-webgpu,weights}.mjs "$to/"
+  cp benches/peers/{ours,ours-webgpu,weights}.mjs benches/peers/page/stopwatch.mjs "$to/"
 }
 
 # TensorFlow.js and ONNX Runtime Web against our way of computing, on one fixture in one browser: that of
@@ -47,12 +47,12 @@ bench_peers() {
 bench_shared_peers() {
   local peers=$1 ours=$2 work=$ROOT/build/bench/peers
   mkdir -p "$work/www"
-  cp "$ours"/{ours,ours-webgpu,weights}.mjs "$ours"/onshelf_fixture* "$work/www/"
+  cp "$ours"/{ours,ours-webgpu,weights,stopwatch}.mjs "$ours"/onshelf_fixture* "$work/www/"
   cat >"$work/extra_peers.json" <<'JSON'
 [{ "peer": "onshelf-cpu", "url": "/www/ours.mjs", "opts": {},
-   "files": ["www/ours.mjs", "www/weights.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] },
+   "files": ["www/ours.mjs", "www/weights.mjs", "www/stopwatch.mjs", "www/onshelf_fixture.js", "www/onshelf_fixture_bg.wasm"] },
  { "peer": "onshelf-webgpu", "url": "/www/ours-webgpu.mjs", "opts": {}, "modes": ["head"],
-   "files": ["www/ours-webgpu.mjs", "www/weights.mjs", "www/onshelf_fixture_webgpu.js", "www/onshelf_fixture_webgpu_bg.wasm"] }]
+   "files": ["www/ours-webgpu.mjs", "www/weights.mjs", "www/stopwatch.mjs", "www/onshelf_fixture_webgpu.js", "www/onshelf_fixture_webgpu_bg.wasm"] }]
 JSON
   say "the peers, one after the other"
   "$peers/run.sh" "$work" -- --quick --reps 3 \

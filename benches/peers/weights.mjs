@@ -1,16 +1,12 @@
+import { stopwatch } from "./stopwatch.mjs";
+
 /**
  * Begins a model of the fixture: its module and its weights at once, and a clock of the steps.
  *
  * @returns `file`, the weights' bytes; `mark(name)`, which ends a step; `marks`, the steps in milliseconds.
  */
 export async function begin(init, wasm, base) {
-  const marks = {};
-  let began = performance.now();
-  const mark = (name) => {
-    const now = performance.now();
-    marks[name] = now - began;
-    began = now;
-  };
+  const { marks, mark } = stopwatch();
   const [, file] = await Promise.all([
     init({ module_or_path: new URL(wasm, import.meta.url) }),
     fetch(`${base}weights.safetensors`).then((response) => response.arrayBuffer()),

@@ -1,6 +1,7 @@
 /** ONNX Runtime Web: ranking only, its web build cannot train. */
 
-import { best, boostRepeats, causalMask, stopwatch, studentInputs } from "./tools.mjs";
+import { stopwatch } from "./stopwatch.mjs";
+import { best, boostRepeats, causalMask, studentInputs } from "./tools.mjs";
 
 const FOLDER = "/node_modules/onnxruntime-web/dist/";
 

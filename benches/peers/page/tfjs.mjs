@@ -3,7 +3,8 @@
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-core/dist/register_all_gradients.js";
 import { student } from "./tfjs-student.mjs";
-import { causalMask, readTensors, stopwatch } from "./tools.mjs";
+import { stopwatch } from "./stopwatch.mjs";
+import { causalMask, readTensors } from "./tools.mjs";
 
 export async function create({ cfg, base, opts }) {
   const { marks, mark } = stopwatch();

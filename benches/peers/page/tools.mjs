@@ -79,15 +79,3 @@ export function boostRepeats(scores, session, clicks, repeat) {
     seen.add(item);
   }
 }
-
-/** Milliseconds between calls, by name. */
-export function stopwatch() {
-  const marks = {};
-  let began = performance.now();
-  const mark = (name) => {
-    const now = performance.now();
-    marks[name] = now - began;
-    began = now;
-  };
-  return { marks, mark };
-}

@@ -12,6 +12,7 @@ use onshelf_core::privacy::gaussian::noise_multiplier;
 use onshelf_core::privacy::rotate::rotate;
 use onshelf_core::rank::{CENTROIDS, top_k};
 use onshelf_core::slices::add_scaled;
+use onshelf_core::version::sha256_hex;
 use onshelf_core::weights::Weights;
 use onshelf_model::shared::Scratch;
 use onshelf_model::student::{Compute, Student};
@@ -20,13 +21,13 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::arm::apply;
 use super::period::{Period, norm};
 use super::reports::{Reports, encode_part, mean_of};
 use super::{DELTA, FederatedOptions, cut};
-use crate::files::{write_atomic, write_json};
+use crate::files::{read_json, write_atomic, write_json};
 use crate::progress::{Progress, Silent};
 use crate::sync::optimiser::{self, Released, contribution};
 
@@ -42,7 +43,7 @@ const BUCKETS: usize = 10;
 const EPSILON: f64 = 8.0;
 
 /// What the attackers want.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Attack {
     /// The opposite of what their clicks ask for.
@@ -54,7 +55,7 @@ pub enum Attack {
 }
 
 /// What stands in their way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Defence {
     /// Nothing is checked: no proof, no noise, no canary.
@@ -96,7 +97,7 @@ const DEFENCES: [Defence; 5] =
     [Defence::Nothing, Defence::Proofs, Defence::Median, Defence::Canary, Defence::All];
 
 /// One row.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Line {
     /// The attack; `None` for honest shoppers alone.
     pub attack: Option<Attack>,
@@ -113,12 +114,16 @@ pub struct Line {
 }
 
 /// What came of it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Poisoning {
     /// SHA-256 of the data set's sessions.
     pub dataset: String,
     /// Seed of everything random.
     pub seed: u64,
+    /// SHA-256 of the student's weights.
+    pub student: String,
+    /// Only every so many sessions were tested.
+    pub stride: usize,
     /// Shoppers of the round.
     pub shoppers: usize,
     /// The version before.
@@ -139,7 +144,8 @@ struct Field<'a> {
     seed: u64,
 }
 
-/// Runs all attacks on the first period after the student's.
+/// Runs all attacks on the first period after the student's: undefended and defended first, then what each defence
+/// does by itself. Rows that an interrupted run left in `options.out` are kept.
 ///
 /// # Errors
 /// As [`super::run`].
@@ -169,21 +175,34 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Poison
     let mut done = Poisoning {
         dataset: loaded.info.dataset.clone(),
         seed: options.seed,
+        student: sha256_hex(&loaded.file),
+        stride: options.stride.max(1),
         shoppers,
         frozen,
         lines: Vec::new(),
     };
-    let attacks = ATTACKS.into_iter().flat_map(|attack| SHARES.map(|share| (Some(attack), share)));
-    for (attack, share) in std::iter::once((None, 0.0)).chain(attacks) {
-        for defence in DEFENCES {
+    let path = options.out.join("poisoning.json");
+    done.resume(read_json(&path, "onshelf benchmark poisoning").ok());
+    let [nothing, proofs, median, canary, all] = DEFENCES;
+    for defence in [nothing, all, proofs, median, canary] {
+        for (attack, share) in attacks() {
+            if done.lines.iter().any(|l| (l.attack, l.share, l.defence) == (attack, share, defence)) {
+                continue;
+            }
             let line = field.line(attack, share, defence, &weights, &loaded.info.student, progress)?;
             done.lines.push(line);
             // What is through is kept, should the rest be interrupted.
-            write_json(&options.out.join("poisoning.json"), &done)?;
+            write_json(&path, &done)?;
             write_atomic(&options.out.join("poisoning.md"), done.to_markdown().as_bytes())?;
         }
     }
     Ok(done)
+}
+
+/// Honest shoppers alone, then every attack by every share of them.
+fn attacks() -> impl Iterator<Item = (Option<Attack>, f64)> {
+    let all = ATTACKS.into_iter().flat_map(|attack| SHARES.map(|share| (Some(attack), share)));
+    std::iter::once((None, 0.0)).chain(all)
 }
 
 /// The item that training clicked least, of those it clicked.
@@ -403,10 +422,22 @@ impl Poisoning {
             self.seed,
             &self.dataset[..12]
         );
-        for line in &self.lines {
-            let _ = writeln!(out, "{}", line.to_row());
+        for (attack, share) in attacks() {
+            for defence in DEFENCES {
+                let found =
+                    self.lines.iter().find(|l| (l.attack, l.share, l.defence) == (attack, share, defence));
+                found.iter().for_each(|line| _ = writeln!(out, "{}", line.to_row()));
+            }
         }
         out
+    }
+
+    /// Takes over the rows of a run on the same sessions, student and seed.
+    fn resume(&mut self, before: Option<Self>) {
+        let key = |p: &Self| (p.dataset.clone(), p.student.clone(), p.seed, p.stride, p.shoppers);
+        if let Some(before) = before.filter(|before| key(before) == key(self)) {
+            self.lines = before.lines;
+        }
     }
 }
 
@@ -415,6 +446,37 @@ mod tests {
     use onshelf_core::part::Part;
 
     use super::*;
+
+    #[test]
+    fn rows_are_taken_over_from_the_same_run_alone_and_told_in_one_order() {
+        let line = |attack, share, defence| Line {
+            attack,
+            share,
+            defence,
+            test: Summary::default(),
+            exposure: 0.0,
+            published: true,
+        };
+        let new = |seed| Poisoning {
+            dataset: "d".repeat(64),
+            seed,
+            student: "s".into(),
+            stride: 1,
+            shoppers: 10,
+            frozen: (Summary::default(), 0.0),
+            lines: Vec::new(),
+        };
+        let mut before = new(1);
+        before.lines.push(line(Some(Attack::SignFlip), 0.01, Defence::All));
+        before.lines.push(line(None, 0.0, Defence::Nothing));
+        let read = || serde_json::from_str(&serde_json::to_string(&before).unwrap()).ok();
+        let (mut same, mut other) = (new(1), new(2));
+        same.resume(read());
+        other.resume(read());
+        assert_eq!((same.lines.len(), other.lines.len()), (2, 0));
+        let told = same.to_markdown();
+        assert!(told.find("| none").unwrap() < told.find("| sign flip").unwrap());
+    }
 
     #[test]
     fn the_median_does_not_follow_one_bucket() {

@@ -132,7 +132,7 @@ async fn status_json(State(options): State<Arc<ConsoleOptions>>, asked: HeaderMa
     }
     match status::of(&options).await {
         Ok(status) => headers(axum::Json(status).into_response(), "application/json"),
-        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error:#}")),
+        Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, crate::told::told(&error)),
     }
 }
 

@@ -27,4 +27,5 @@ pub mod store;
 pub mod student;
 pub mod sync;
 pub mod teacher;
+pub mod told;
 pub mod update;

@@ -12,6 +12,7 @@ use onshelf_trainer::prepare::{self, PrepareOptions};
 use onshelf_trainer::progress::{Progress, for_command};
 use onshelf_trainer::student::DistillOptions;
 use onshelf_trainer::teacher::TrainOptions;
+use onshelf_trainer::told::told;
 use onshelf_trainer::update::{self, Strategy, UpdateOptions};
 use onshelf_trainer::{evaluate, export, inspect, memory, registry, replay, stop, student, teacher};
 
@@ -257,9 +258,9 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             if cli.json {
-                eprintln!("{}", serde_json::json!({ "error": format!("{error:#}") }));
+                eprintln!("{}", serde_json::json!({ "error": told(&error) }));
             } else {
-                eprintln!("onshelf: {error:#}");
+                eprintln!("onshelf: {}", told(&error));
             }
             ExitCode::from(if error.is::<stop::Stopped>() { 130 } else { 1 })
         }

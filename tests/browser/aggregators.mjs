@@ -70,9 +70,10 @@ export function aggregators() {
 
 /**
  * For tests whose aggregators are elsewhere: `/open.html`, a page without the strict policy, since a shop allows its
- * aggregators' origins, and JSON files at chosen paths (`offer`). `intercept` goes into `browserSuite`.
+ * aggregators' origins (or with the one that `policy()` gives), and JSON files at chosen paths (`offer`). `intercept` goes
+ * into `browserSuite`.
  */
-export function openSite() {
+export function openSite(policy = () => undefined) {
   const offered = new Map();
   const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>open</title>
 <script type="module" src="/test-page.js"></script></html>`;
@@ -85,7 +86,9 @@ export function openSite() {
       const content = blank ? page : offered.get(request.url);
       if (content === undefined) return false;
       const type = blank ? "text/html; charset=utf-8" : "application/json";
-      response.writeHead(200, { "Content-Type": type });
+      const own = blank ? policy() : undefined;
+      const more = own === undefined ? {} : { "Content-Security-Policy": own };
+      response.writeHead(200, { "Content-Type": type, ...more });
       response.end(content);
       return true;
     },

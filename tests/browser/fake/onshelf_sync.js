@@ -50,3 +50,40 @@ export class SyncTask {
     this.#task = null;
   }
 }
+
+/**
+ * A stand-in for oblivious HTTP: base64 of JSON, with a nonce that the answer has to repeat. The hash of keys is what
+ * they say themselves.
+ */
+export class Exchange {
+  #nonce = crypto.randomUUID();
+  #message;
+  #content;
+
+  static seal(keys, hash, method, url, media, content) {
+    if (decode(keys) !== hash) throw coded("RELAY_MISMATCH");
+    const exchange = new Exchange();
+    const inner = { nonce: exchange.#nonce, method, url, media, content: decode(content) };
+    exchange.#message = new TextEncoder().encode(btoa(JSON.stringify(inner)));
+    return exchange;
+  }
+
+  message() {
+    return this.#message;
+  }
+
+  open(answer) {
+    const { nonce, status, headers, content } = JSON.parse(atob(decode(answer)));
+    if (nonce !== this.#nonce) throw coded("NETWORK");
+    this.#content = new TextEncoder().encode(content);
+    return { status, headers };
+  }
+
+  content() {
+    return this.#content;
+  }
+
+  free() {
+    this.#nonce = null;
+  }
+}

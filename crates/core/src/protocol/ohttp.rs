@@ -2,7 +2,7 @@
 //! party, which sees its address and ciphertext, to a gateway, which sees the request and the relay's address.
 //!
 //! Key configurations must be the same for everybody, or a gateway could tell shoppers by their keys: who encapsulates
-//! compares [`key_hash`] with one that the page was shipped with.
+//! takes them through [`pinned_key`], with a hash that the page was shipped with.
 
 use aes_gcm::aead::{Aead as _, KeyInit as _};
 use aes_gcm::{Aes128Gcm, Nonce};
@@ -87,6 +87,18 @@ pub fn decode_keys(mut bytes: &[u8]) -> Result<PublicConfig, ProtocolError> {
 #[must_use]
 pub fn key_hash(keys: &[u8]) -> String {
     sha256_hex(keys)
+}
+
+/// The first key configuration with our suite, of a list whose hash ([`key_hash`]) is the expected one.
+///
+/// # Errors
+/// [`ProtocolError::GatewayKeys`] for another list, [`ProtocolError::Hpke`] as [`decode_keys`].
+pub fn pinned_key(keys: &[u8], expected: &str) -> Result<PublicConfig, ProtocolError> {
+    let found = key_hash(keys);
+    if found != expected {
+        return Err(ProtocolError::GatewayKeys { found, expected: expected.to_owned() });
+    }
+    decode_keys(keys)
 }
 
 fn info(header: &[u8]) -> Vec<u8> {
@@ -260,6 +272,10 @@ mod tests {
         for cut in 0..41 {
             assert!(decode_keys(&list[..cut]).is_err(), "{cut}");
         }
-        assert_eq!(key_hash(&list).len(), 64);
+        let hash = key_hash(&list);
+        assert_eq!((hash.len(), pinned_key(&list, &hash)), (64, decode_keys(&list)));
+        let other = encode_keys(&[Keypair::derive(7, &[3; 32]).public().clone()]);
+        assert!(matches!(pinned_key(&other, &hash), Err(ProtocolError::GatewayKeys { .. })));
+        assert!(matches!(pinned_key(b"none", &key_hash(b"none")), Err(ProtocolError::Hpke(_))));
     }
 }

@@ -324,13 +324,14 @@ async function through(round, { page, url, newPage }) {
 function assertSealed(round, about) {
   assert.ok(readable(about.report, about).length === 200, "the control: a report can be told");
   const uploads = round.posts("leader").filter(({ body }) => body.length > LONG);
-  // One that came, two of one report, one that was cut off: all of one size.
-  assert.equal(uploads.length, 4);
+  // One that came, two of one report, one that was cut off: all of one size. (A browser itself repeats a request whose
+  // connection was closed without an answer.)
+  assert.equal(new Set(uploads.map(({ body }) => sha256(body))).size, 4);
   assert.equal(new Set(uploads.map(({ body }) => body.length)).size, 1);
-  assert.equal(new Set(uploads.map(({ body }) => body.toString("base64"))).size, 4);
   for (const role of ROLES) {
     const small = round.posts(role).filter(({ body }) => body.length <= LONG);
-    assert.equal(small.length, 3, role);
+    // The helper was also asked for its keys by the browser that expected others of the leader's gateway.
+    assert.equal(small.length, { leader: 3, helper: 4 }[role], role);
     assert.equal(new Set(small.map(({ body }) => body.length)).size, 1);
     for (const { method, url, rawHeaders, body } of round.recorders[role].state.requests) {
       assert.ok(["POST /", "OPTIONS /", "GET /ohttp-keys"].includes(`${method} ${url}`), url);

@@ -248,15 +248,6 @@ pub(crate) struct JsTask<'a> {
     pub(crate) helper: &'a str,
 }
 
-/// An aggregator's answer that came through a relay.
-#[cfg(feature = "sync")]
-#[derive(Serialize)]
-pub(crate) struct JsAnswer {
-    pub(crate) status: u16,
-    /// Names and values, as `Headers` takes them.
-    pub(crate) headers: Vec<[String; 2]>,
-}
-
 /// What became of a wish to forget an item.
 #[derive(Serialize)]
 pub(crate) struct JsForgotten {

@@ -6,7 +6,6 @@ use onshelf_core::protocol::bhttp::{Request, Response};
 use onshelf_core::protocol::ohttp::{Asked, encapsulate, pinned_key};
 use wasm_bindgen::prelude::*;
 
-use crate::convert::{JsAnswer, to_js};
 use crate::error::{Code, Failure};
 use crate::sync::Pool;
 
@@ -16,7 +15,7 @@ use crate::sync::Pool;
 pub struct Exchange {
     message: Vec<u8>,
     asked: Option<Asked>,
-    content: Vec<u8>,
+    answer: Response,
 }
 
 #[wasm_bindgen]
@@ -40,7 +39,7 @@ impl Exchange {
         let mut pool = Pool::new()?;
         let sealed = encapsulate(&key, &request, &mut |bytes| pool.fill(bytes));
         let (message, asked) = sealed.map_err(|error| failure(Code::RelayMismatch, &error))?;
-        Ok(Self { message, asked: Some(asked), content: Vec::new() })
+        Ok(Self { message, asked: Some(asked), answer: Response::default() })
     }
 
     /// What the relay is sent; once.
@@ -48,23 +47,26 @@ impl Exchange {
         std::mem::take(&mut self.message)
     }
 
-    /// Opens what the relay answered, once: status and headers. The body is [`Exchange::content`].
+    /// Opens what the relay answered, once: gives the status of the aggregator's answer.
     ///
     /// # Errors
     /// `NETWORK` where it is not the gateway's answer to this very request.
-    pub fn open(&mut self, answer: &[u8]) -> Result<JsValue, JsValue> {
+    pub fn open(&mut self, answer: &[u8]) -> Result<u16, JsValue> {
         let asked = self.asked.take().ok_or_else(|| Failure::new(Code::Network, "answered already"))?;
         let opened = asked.open(answer).and_then(|bytes| Response::decode(&bytes));
-        let Response { status, fields, content } = opened.map_err(|error| failure(Code::Network, &error))?;
-        self.content = content;
-        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-        let headers = fields.into_iter().map(|(name, value)| [text(name), text(value)]).collect();
-        Ok(to_js(&JsAnswer { status, headers })?)
+        self.answer = opened.map_err(|error| failure(Code::Network, &error))?;
+        Ok(self.answer.status)
+    }
+
+    /// A header of the answer that was opened; `name` in lower case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        let (_, value) = self.answer.fields.iter().find(|(found, _)| found == name.as_bytes())?;
+        String::from_utf8(value.clone()).ok()
     }
 
     /// The body of the answer that was opened; once.
     pub fn content(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.content)
+        std::mem::take(&mut self.answer.content)
     }
 }
 

@@ -58,7 +58,7 @@ export class SyncTask {
 export class Exchange {
   #nonce = crypto.randomUUID();
   #message;
-  #content;
+  #answer;
 
   static seal(keys, hash, method, url, media, content) {
     if (decode(keys) !== hash) throw coded("RELAY_MISMATCH");
@@ -73,14 +73,17 @@ export class Exchange {
   }
 
   open(answer) {
-    const { nonce, status, headers, content } = JSON.parse(atob(decode(answer)));
-    if (nonce !== this.#nonce) throw coded("NETWORK");
-    this.#content = new TextEncoder().encode(content);
-    return { status, headers };
+    this.#answer = JSON.parse(atob(decode(answer)));
+    if (this.#answer.nonce !== this.#nonce) throw coded("NETWORK");
+    return this.#answer.status;
+  }
+
+  header(wanted) {
+    return this.#answer.headers.find(([name]) => name === wanted)?.[1];
   }
 
   content() {
-    return this.#content;
+    return new TextEncoder().encode(this.#answer.content);
   }
 
   free() {

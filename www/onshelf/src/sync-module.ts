@@ -53,11 +53,13 @@ export interface Exchange {
   /** What the relay is sent; once. */
   message(): Uint8Array;
   /**
-   * Opens what came back, once.
+   * Opens what came back, once; gives the aggregator's status.
    *
    * @throws `NETWORK` where it is not the gateway's answer to this very request
    */
-  open(answer: Uint8Array): { status: number; headers: [string, string][] };
+  open(answer: Uint8Array): number;
+  /** A header of what was opened, by its name in lower case. */
+  header(name: string): string | undefined;
   /** The body of what was opened; once. */
   content(): Uint8Array;
   free(): void;

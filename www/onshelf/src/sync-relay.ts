@@ -36,11 +36,14 @@ export function through(relay: RelayConfig, assets: Assets): Way {
         signal,
       });
       if (!response.ok) throw new Blocked(await refusal("relay", response), retryAfter(response));
-      const { status, headers } = exchange.open(await read(response, LIMIT + OVERHEAD));
+      const status = exchange.open(await read(response, LIMIT + OVERHEAD));
       // As `QUIET` says.
       if (status >= 300 && status < 400) throw new Error(`${url}: redirects are not followed`);
       const content = exchange.content() as Uint8Array<ArrayBuffer>;
-      return new Response(content.length > 0 ? content : null, { status, headers });
+      const answer = new Response(content.length > 0 ? content : null, { status });
+      // No other header of an answer is read.
+      answer.headers.set("Retry-After", exchange.header("retry-after") ?? "");
+      return answer;
     } finally {
       exchange.free();
     }

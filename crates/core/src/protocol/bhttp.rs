@@ -48,7 +48,8 @@ impl Request {
     /// [`ProtocolError::Message`] where the address is not absolute.
     pub fn to(method: &str, url: &str, media: &str, content: Vec<u8>) -> Result<Self, ProtocolError> {
         let absolute = || ProtocolError::Message("the address of a request must be absolute");
-        let (scheme, rest) = url.split_once("://").ok_or_else(absolute)?;
+        let (scheme, rest) = url.split_once(':').ok_or_else(absolute)?;
+        let rest = rest.strip_prefix("//").ok_or_else(absolute)?;
         let (authority, path) = rest.split_at(rest.find('/').ok_or_else(absolute)?);
         let bytes = |text: &str| text.as_bytes().to_vec();
         let media = (!media.is_empty()).then(|| (bytes("content-type"), bytes(media)));

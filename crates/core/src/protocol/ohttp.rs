@@ -7,14 +7,14 @@
 use aes_gcm::aead::{Aead as _, KeyInit as _};
 use aes_gcm::{Aes128Gcm, Nonce};
 use hkdf::Hkdf;
-use hpke::aead::{AeadCtxR, AeadCtxS, AesGcm128};
+use hpke::aead::{AeadCtxR, AesGcm128};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+use hpke::{Deserializable, Kem, OpModeR};
 use janus_messages::{HpkeAeadId, HpkeConfig, HpkeConfigId, HpkeKdfId, HpkeKemId, HpkePublicKey};
 use sha2::Sha256;
 
-use super::hpke::{Keypair, PublicConfig, Source};
+use super::hpke::{Keypair, PublicConfig, Sender, sealed};
 use super::{ProtocolError, Random};
 use crate::version::sha256_hex;
 
@@ -116,7 +116,7 @@ fn response_cipher(secret: &[u8; SECRET], enc: &[u8], nonce: &[u8]) -> Option<(A
 
 /// A client's half of an exchange: opens the response.
 pub struct Asked {
-    context: AeadCtxS<AesGcm128, HkdfSha256, X25519HkdfSha256>,
+    context: Sender,
     enc: Vec<u8>,
 }
 
@@ -136,18 +136,8 @@ pub fn encapsulate(
     request: &[u8],
     random: &mut Random<'_>,
 ) -> Result<(Vec<u8>, Asked), ProtocolError> {
-    let bad = wrong("the request could not be sealed");
-    let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(key.config().public_key().as_ref());
     let header = [&[key.id()], &SUITE[..]].concat();
-    let (enc, mut context) = hpke::setup_sender_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &public.map_err(|_| bad())?,
-        &info(&header),
-        &mut Source(random),
-    )
-    .map_err(|_| bad())?;
-    let sealed = context.seal(request, &[]).map_err(|_| bad())?;
-    let enc = enc.to_bytes().to_vec();
+    let (enc, sealed, context) = sealed(key, &info(&header), &[], request, random)?;
     Ok(([&header[..], &enc, &sealed].concat(), Asked { context, enc }))
 }
 

@@ -70,10 +70,9 @@ export function aggregators() {
 
 /**
  * For tests whose aggregators are elsewhere: `/open.html`, a page without the strict policy, since a shop allows its
- * aggregators' origins (or with the one that `policy()` gives), and JSON files at chosen paths (`offer`). `intercept` goes
- * into `browserSuite`.
+ * aggregators' origins, and JSON files at chosen paths (`offer`). `intercept` goes into `browserSuite`.
  */
-export function openSite(policy = () => undefined) {
+export function openSite() {
   const offered = new Map();
   const page = `<!doctype html><html lang="en"><meta charset="utf-8"><title>open</title>
 <script type="module" src="/test-page.js"></script></html>`;
@@ -86,9 +85,7 @@ export function openSite(policy = () => undefined) {
       const content = blank ? page : offered.get(request.url);
       if (content === undefined) return false;
       const type = blank ? "text/html; charset=utf-8" : "application/json";
-      const own = blank ? policy() : undefined;
-      const more = own === undefined ? {} : { "Content-Security-Policy": own };
-      response.writeHead(200, { "Content-Type": type, ...more });
+      response.writeHead(200, { "Content-Type": type });
       response.end(content);
       return true;
     },

@@ -38,6 +38,8 @@ pub(crate) enum Code {
     #[cfg(feature = "sync")]
     HpkeMismatch,
     #[cfg(feature = "sync")]
+    RelayMismatch,
+    #[cfg(feature = "sync")]
     SyncUnavailable,
     #[cfg(any(feature = "cpu", feature = "sync"))]
     LogInvalid,
@@ -74,6 +76,8 @@ impl Code {
             Self::TaskExpired => "TASK_EXPIRED",
             #[cfg(feature = "sync")]
             Self::HpkeMismatch => "HPKE_MISMATCH",
+            #[cfg(feature = "sync")]
+            Self::RelayMismatch => "RELAY_MISMATCH",
             #[cfg(feature = "sync")]
             Self::SyncUnavailable => "SYNC_UNAVAILABLE",
             #[cfg(any(feature = "cpu", feature = "sync"))]

@@ -2,8 +2,8 @@
 //!
 //! One class, [`engine::Engine`], runs in a dedicated worker and owns one device. It fetches and
 //! verifies a model version, keeps a [`Shopper`](onshelf_model::shopper::Shopper) and stores its
-//! state in IndexedDB. Another, [`sync::SyncTask`], has a module of its own, which is fetched where a
-//! private round is open. Everything that can be decided without a browser is decided in
+//! state in IndexedDB. Two more, [`sync::SyncTask`] and [`relay::Exchange`], have a module of their own, which is
+//! fetched where a private round is open. Everything that can be decided without a browser is decided in
 //! `onshelf-core` and `onshelf-model`.
 #![cfg(target_arch = "wasm32")]
 
@@ -20,6 +20,8 @@ mod error;
 mod fetch;
 #[cfg(any(feature = "cpu", feature = "sync"))]
 mod log;
+#[cfg(feature = "sync")]
+mod relay;
 #[cfg(feature = "engine")]
 mod storage;
 #[cfg(feature = "sync")]

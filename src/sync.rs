@@ -1,4 +1,4 @@
-//! The third module's one class: a task of a private round, and the report that a device contributes to it.
+//! A task of a private round, and the report that a device contributes to it. With [`crate::relay`] all of the third module.
 
 use onshelf_core::protocol::ProtocolError;
 use onshelf_core::protocol::manifest::TaskManifest;
@@ -121,7 +121,7 @@ fn failure(error: ProtocolError) -> Failure {
 
 /// Bytes of `crypto.getRandomValues`, fetched in portions: a call into JavaScript for every number would
 /// cost more than the numbers.
-struct Pool {
+pub(crate) struct Pool {
     crypto: JsValue,
     fill: js_sys::Function,
     bytes: [u8; Self::PORTION],
@@ -132,7 +132,7 @@ impl Pool {
     /// Below the 65,536 that a browser gives at once.
     const PORTION: usize = 8_192;
 
-    fn new() -> Result<Self, Failure> {
+    pub(crate) fn new() -> Result<Self, Failure> {
         let get = |object: &JsValue, name: &str| {
             js_sys::Reflect::get(object, &name.into()).ok().filter(|found| !found.is_undefined())
         };
@@ -145,7 +145,7 @@ impl Pool {
         Ok(Self { crypto, fill, bytes: [0; Self::PORTION], used: Self::PORTION })
     }
 
-    fn fill(&mut self, mut wanted: &mut [u8]) {
+    pub(crate) fn fill(&mut self, mut wanted: &mut [u8]) {
         while !wanted.is_empty() {
             if self.used == Self::PORTION {
                 self.draw();

@@ -80,9 +80,12 @@ export async function startOne({ command, folder, name, database, section, ...se
  * @param {string} options.folder for configurations, databases (unless `databases` names others) and logs
  * @param {string} options.taskKey who may sign tasks, hex
  * @param {{ leader: string, helper: string }} [options.databases]
+ * @param {string[]} [options.command] as of {@link startOne}, in the program's place
+ * @param {boolean} [options.gateways] each with a gateway of oblivious HTTP
  * @returns addresses, the tokens that `onshelf collect` takes from its environment, and `close`
  */
-export async function startPair({ program, folder, taskKey, databases = {} }) {
+export async function startPair({ program, folder, taskKey, databases = {}, ...more }) {
+  const { command = [program, "--config", "CONFIG", "serve"], gateways = false } = more;
   mkdirSync(folder, { recursive: true });
   const [verify, toHelper, collector] = [secret(), secret(), secret()];
   const operators = { leader: secret(), helper: secret() };
@@ -96,8 +99,9 @@ export async function startPair({ program, folder, taskKey, databases = {} }) {
   };
   try {
     for (const name of ["leader", "helper"]) {
-      const command = [program, "--config", "CONFIG", "serve"];
-      const own = { operator: operators[name], section: sections[name], database: databases[name] };
+      const gateway = gateways ? `gateway_secrets = ["${secret()}"]\n` : "";
+      const section = gateway + sections[name];
+      const own = { operator: operators[name], section, database: databases[name] };
       const one = await startOne({ command, folder, name, taskKey, verify, ...own });
       running.push(one.child);
       urls[name] = one.url;
@@ -112,4 +116,28 @@ export async function startPair({ program, folder, taskKey, databases = {} }) {
     ONSHELF_COLLECTOR_TOKEN: collector,
   };
   return { urls, env, running, close };
+}
+
+/**
+ * Starts a relay of oblivious HTTP before an aggregator's gateway.
+ *
+ * @param {object} options
+ * @param {string} options.program `onshelf-server`
+ * @param {string} options.folder for its log
+ * @param {string} options.gateway the aggregator's address
+ * @param {number} [options.port] where it was before
+ */
+export async function startRelay({ program, folder, gateway, port }) {
+  const [at, log] = [port ?? (await freePort()), join(folder, "relay.log")];
+  const args = ["relay", "--listen", `127.0.0.1:${at}`, "--gateway", gateway];
+  const child = spawn(program, args, { stdio: ["ignore", "ignore", "pipe"] });
+  child.stderr.pipe(createWriteStream(log, { flags: "a" }));
+  const url = `http://127.0.0.1:${at}/`;
+  try {
+    await ready(`${url}healthz`, child, "relay", log);
+  } catch (error) {
+    await stop(child);
+    throw error;
+  }
+  return { child, url, port: at };
 }

@@ -65,6 +65,16 @@ pub enum ProtocolError {
     /// Sealing or opening failed: a wrong key, or changed bytes.
     #[error("encryption: {0}")]
     Hpke(&'static str),
+    /// A gateway's key configurations are not those that the client was told to expect.
+    #[error(
+        "key configurations: their SHA-256 is {found}, expected {expected}; they were changed, or are meant for somebody else"
+    )]
+    GatewayKeys {
+        /// Their hash.
+        found: String,
+        /// The hash that was expected.
+        expected: String,
+    },
     /// Bytes are not the message they should be.
     #[error("message: {0}")]
     Message(&'static str),

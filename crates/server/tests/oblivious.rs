@@ -12,7 +12,7 @@ use bhttp::{Message, Mode};
 use ohttp::hpke::{Aead, Kdf, Kem};
 use ohttp::{ClientRequest, KeyConfig, SymmetricSuite};
 use onshelf_core::protocol::bhttp as ours;
-use onshelf_core::protocol::ohttp::{decode_keys, encapsulate, key_hash};
+use onshelf_core::protocol::ohttp::{encapsulate, key_hash, pinned_key};
 use onshelf_server::http::router;
 use onshelf_server::problem::Problem;
 use onshelf_server::service::serve;
@@ -218,20 +218,16 @@ async fn our_clients_half_speaks_with_an_independent_gateway() {
     let config = KeyConfig::derive(9, Kem::X25519Sha256, vec![other, suite], &[3; 32]).unwrap();
     let list = KeyConfig::encode_list(&[&config]).unwrap();
     let gateway = ohttp::Server::new(config).unwrap();
-    let key = decode_keys(&list).unwrap();
-    assert_eq!((key.id(), key_hash(&list).len()), (9, 64));
-    let asked = ours::Request {
-        method: b"PUT".to_vec(),
-        scheme: b"https".to_vec(),
-        authority: b"leader.example".to_vec(),
-        path: b"/tasks/x/reports".to_vec(),
-        fields: vec![(b"content-type".to_vec(), b"application/dap-report".to_vec())],
-        content: vec![7; 70_000],
-    };
+    let key = pinned_key(&list, &key_hash(&list)).unwrap();
+    assert_eq!(key.id(), 9);
+    let url = "https://leader.example/tasks/x/reports";
+    let asked = ours::Request::to("PUT", url, "application/dap-report", vec![7; 70_000]).unwrap();
     let (sealed, opening) = encapsulate(&key, &asked.encoded(), &mut random::fill).unwrap();
     let (inside, answering) = gateway.decapsulate(&sealed).unwrap();
     let read = Message::read_bhttp(&mut Cursor::new(&inside[..])).unwrap();
     assert_eq!((read.control().method(), read.content()), (Some(&b"PUT"[..]), &asked.content[..]));
+    let named = (read.control().scheme(), read.control().authority(), read.control().path());
+    assert_eq!(named, (Some(&b"https"[..]), Some(&b"leader.example"[..]), Some(&b"/tasks/x/reports"[..])));
     assert_eq!(read.header().get(b"content-type"), Some(&b"application/dap-report"[..]));
     let mut answer = Message::response(bhttp::StatusCode::try_from(429_u16).unwrap());
     answer.put_header("retry-after", "5");

@@ -50,3 +50,43 @@ export class SyncTask {
     this.#task = null;
   }
 }
+
+/**
+ * A stand-in for oblivious HTTP: base64 of JSON, with a nonce that the answer has to repeat. The hash of keys is what
+ * they say themselves.
+ */
+export class Exchange {
+  #nonce = crypto.randomUUID();
+  #message;
+  #answer;
+
+  static seal(keys, hash, method, url, media, content) {
+    if (decode(keys) !== hash) throw coded("RELAY_MISMATCH");
+    const exchange = new Exchange();
+    const inner = { nonce: exchange.#nonce, method, url, media, content: decode(content) };
+    exchange.#message = new TextEncoder().encode(btoa(JSON.stringify(inner)));
+    return exchange;
+  }
+
+  message() {
+    return this.#message;
+  }
+
+  open(answer) {
+    this.#answer = JSON.parse(atob(decode(answer)));
+    if (this.#answer.nonce !== this.#nonce) throw coded("NETWORK");
+    return this.#answer.status;
+  }
+
+  header(wanted) {
+    return this.#answer.headers.find(([name]) => name === wanted)?.[1];
+  }
+
+  content() {
+    return new TextEncoder().encode(this.#answer.content);
+  }
+
+  free() {
+    this.#nonce = null;
+  }
+}

@@ -292,7 +292,7 @@ export class Onshelf {
    *
    * @throws OnshelfError `CONSENT_NEEDED`, `SYNC_UNAVAILABLE`, `NETWORK`, `SIGNATURE_INVALID`, `UNTRUSTED_KEY`,
    *   `FORMAT_TOO_NEW`, `TASK_INVALID`, `TASK_MISMATCH`, `TASK_OTHER_MODEL`, `TASK_EXPIRED`,
-   *   `HPKE_MISMATCH`, `LOG_INVALID`, `BUDGET_EXHAUSTED`, `UPLOAD_REFUSED`, `ABORTED`
+   *   `HPKE_MISMATCH`, `RELAY_MISMATCH`, `LOG_INVALID`, `BUDGET_EXHAUSTED`, `UPLOAD_REFUSED`, `ABORTED`
    */
   async sync(options: { signal?: AbortSignal } = {}): Promise<SyncReport> {
     this.#agreement.look();

@@ -28,6 +28,7 @@ export type {
   Notice,
   Progress,
   RecommendRequest,
+  Relay,
   Shelf,
   ShelfEvent,
   ShelfKind,

@@ -5,7 +5,7 @@ import type { Agreed } from "./consent.js";
 import type { EngineRequest } from "./engine.js";
 import { fail } from "./errors.js";
 import { recallPaused, recallVerdict } from "./memory.js";
-import type { LoadConfig } from "./protocol.js";
+import type { LoadConfig, RelayConfig, Relays } from "./protocol.js";
 import type {
   DeviceKind,
   FineTuneOptions,
@@ -88,7 +88,7 @@ export function toConfig(options: LoadOptions, agreed: Agreed): LoadConfig {
 }
 
 function toSync({ model, sync = {} }: LoadOptions): LoadConfig["sync"] {
-  const { task, max_delay_ms = 600_000 } = sync;
+  const { task, max_delay_ms = 600_000, relay } = sync;
   demand(max_delay_ms >= 0 && max_delay_ms <= 86_400_000, "max_delay_ms must be 0 to 86400000");
   const manifest = toAddress(model, document.baseURI, "model");
   // A fixed version lies in `manifests/`, one folder below what belongs to all of them.
@@ -97,7 +97,17 @@ function toSync({ model, sync = {} }: LoadOptions): LoadConfig["sync"] {
     manifest,
   );
   const address = task === undefined ? beside.href : toAddress(task, document.baseURI, "sync.task");
-  return { task: address, max_delay_ms, retry_ms: 2_000 };
+  const through = (role: keyof Relays): RelayConfig => {
+    const { url, keys } = relay?.[role] ?? {};
+    const [name, hash] = [`sync.relay.${role}`, String(keys).toLowerCase()];
+    demand(!!url, `${name} needs a url`);
+    demand(/^[\da-f]{64}$/.test(hash), `${name}.keys must be a SHA-256 in hex`);
+    return { url: toFolder(toAddress(url, document.baseURI, name)), keys: hash };
+  };
+  // Whatever else stands there is a mistake, and none that may end in showing addresses.
+  const relays =
+    relay === undefined ? null : { leader: through("leader"), helper: through("helper") };
+  return { task: address, max_delay_ms, retry_ms: 2_000, relay: relays };
 }
 
 /** Whether this is a {@link DeviceKind}. */

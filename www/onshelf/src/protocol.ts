@@ -42,6 +42,15 @@ export interface Conditions {
   saving: boolean;
 }
 
+/** The way to one aggregator: the relay's address, with a slash at the end, and the hash of the gateway's keys. */
+export interface RelayConfig {
+  url: string;
+  keys: string;
+}
+
+/** One for each aggregator. */
+export type Relays = Record<"leader" | "helper", RelayConfig>;
+
 /** What a worker needs to begin. */
 export interface LoadConfig {
   /** Absolute address of the manifest. */
@@ -59,8 +68,8 @@ export interface LoadConfig {
   learning: boolean | "idle";
   strategy: Strategy;
   agreed: Agreed;
-  /** Address of the task, longest delay of a report, and first pause after a failed upload. */
-  sync: { task: string; max_delay_ms: number; retry_ms: number };
+  /** Address of the task, longest delay of a report, first pause after a failed upload, and relays before the aggregators. */
+  sync: { task: string; max_delay_ms: number; retry_ms: number; relay: Relays | null };
   conditions: Conditions;
   paused: boolean;
   verdict: Verdict | null;

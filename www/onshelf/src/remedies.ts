@@ -38,6 +38,8 @@ export const REMEDIES = {
   TASK_EXPIRED: "None needed: the next round will do.",
   LOG_INVALID: "Find out who changed the log of versions: this model may be meant for one browser.",
   HPKE_MISMATCH: "Find out why the aggregator's key is not the one that the task names.",
+  RELAY_MISMATCH:
+    "Name in sync.relay the hash of the keys that the gateways offer; else find out who changed them.",
   BUDGET_EXHAUSTED: "None needed: this shopper gave as much as they may within a year.",
   UPLOAD_REFUSED: "Look for the reason at the leader; the message has its problem type.",
 } as const;

@@ -48,8 +48,42 @@ export interface SyncTask {
   free(): void;
 }
 
+/** A request to an aggregator, sealed for the gateway before it, and the answer to it. */
+export interface Exchange {
+  /** What the relay is sent; once. */
+  message(): Uint8Array;
+  /**
+   * Opens what came back, once; gives the aggregator's status.
+   *
+   * @throws `NETWORK` where it is not the gateway's answer to this very request
+   */
+  open(answer: Uint8Array): number;
+  /** A header of what was opened, by its name in lower case. */
+  header(name: string): string | undefined;
+  /** The body of what was opened; once. */
+  content(): Uint8Array;
+  free(): void;
+}
+
 interface SyncModule {
   default(options: { module_or_path: string }): Promise<unknown>;
+  Exchange: {
+    /**
+     * Other bytes at every call.
+     *
+     * @param hash of the gateway's `keys`, SHA-256
+     * @param media empty where there is no content
+     * @throws `RELAY_MISMATCH` for other keys
+     */
+    seal(
+      keys: Uint8Array,
+      hash: string,
+      method: string,
+      url: string,
+      media: string,
+      content: Uint8Array,
+    ): Exchange;
+  };
   SyncTask: {
     verify(envelope: Uint8Array, publicKeys: string[], announcedId?: string): SyncTask;
   };
@@ -59,10 +93,26 @@ interface SyncModule {
 const NAMED = /\/tasks\/([A-Za-z0-9_-]{43})\.json$/;
 
 /**
+ * Fetches the module and starts it, where it is not there yet.
+ *
+ * @throws OnshelfError `NETWORK` where it does not come
+ */
+export async function syncModule(assets: Assets): Promise<SyncModule> {
+  try {
+    const module = (await import(/* @vite-ignore */ assets.sync)) as SyncModule;
+    await module.default({ module_or_path: assets.sync_wasm });
+    return module;
+  } catch (cause) {
+    const what = cause instanceof Error ? cause.message : String(cause);
+    throw fail("NETWORK", `the sync module could not be started: ${what}`, cause);
+  }
+}
+
+/**
  * Fetches the module and has it check a task.
  *
  * @param address where the task came from; where it names an id, the task must have that
- * @throws OnshelfError `NETWORK` where the module does not come; what `SyncTask.verify` throws
+ * @throws OnshelfError as {@link syncModule}; what `SyncTask.verify` throws
  */
 export async function verifyTask(
   assets: Assets,
@@ -70,13 +120,6 @@ export async function verifyTask(
   envelope: Uint8Array,
   publicKeys: string[],
 ): Promise<SyncTask> {
-  let module: SyncModule;
-  try {
-    module = (await import(/* @vite-ignore */ assets.sync)) as SyncModule;
-    await module.default({ module_or_path: assets.sync_wasm });
-  } catch (cause) {
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw fail("NETWORK", `the sync module could not be started: ${what}`, cause);
-  }
-  return module.SyncTask.verify(envelope, publicKeys, NAMED.exec(new URL(address).pathname)?.[1]);
+  const { SyncTask } = await syncModule(assets);
+  return SyncTask.verify(envelope, publicKeys, NAMED.exec(new URL(address).pathname)?.[1]);
 }

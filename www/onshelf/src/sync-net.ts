@@ -1,39 +1,66 @@
-/** What sync says over the network: three GETs and one PUT, without cookies and without a referrer. */
+/** What sync says over the network: GETs and one PUT, without cookies and without a referrer. */
 
-import { fail } from "./errors.js";
+import { codeOf, fail } from "./errors.js";
 
 /** Longest answer that is read, in bytes, where nobody says otherwise. */
-const LIMIT = 1 << 20;
+export const LIMIT = 1 << 20;
 
-const QUIET = {
+/** How everything is asked for. */
+export const QUIET = {
   credentials: "omit",
   referrerPolicy: "no-referrer",
   redirect: "error",
 } as const satisfies RequestInit;
 
+/** What a request to an aggregator is made of. */
+export interface Asking extends RequestInit {
+  headers?: Record<string, string>;
+  body?: Uint8Array<ArrayBuffer>;
+  signal: AbortSignal;
+}
+
+/** A way to an aggregator: `fetch` itself, or a relay's (`sync-relay.ts`). */
+export type Way = (url: string, asking: Asking) => Promise<Response>;
+
+/** Something on the way to an aggregator does not let requests through now. */
+export class Blocked extends Error {
+  /** @param after_ms where a time was named to come again; else 0 */
+  constructor(
+    why: string,
+    readonly after_ms: number,
+  ) {
+    super(why);
+  }
+}
+
 /**
  * Fetches a small file.
  *
  * @returns `null` where there is none
- * @throws OnshelfError `NETWORK`; the signal's reason
+ * @throws OnshelfError `NETWORK`, or as the way does; the signal's reason
  */
 export async function get(
   url: string,
   signal: AbortSignal,
-  limit = LIMIT,
-): Promise<Uint8Array | null> {
+  { limit = LIMIT, way = fetch as Way } = {},
+): Promise<Uint8Array<ArrayBuffer> | null> {
   try {
-    const response = await fetch(url, { ...QUIET, cache: "no-cache", signal });
+    const response = await way(url, { ...QUIET, cache: "no-cache", signal });
     if (response.status === 404 || response.status === 410) return null;
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
-    const bytes = new Uint8Array(await response.arrayBuffer());
-    if (bytes.length > limit) throw new Error(`longer than ${limit >> 20} MiB`);
-    return bytes;
+    return await read(response, limit);
   } catch (cause) {
     signal.throwIfAborted();
-    const what = cause instanceof Error ? cause.message : String(cause);
-    throw fail("NETWORK", `${url}: ${what}`, cause);
+    if (codeOf(cause) !== undefined) throw cause;
+    throw fail("NETWORK", `${url}: ${messageOf(cause)}`, cause);
   }
+}
+
+/** @throws Error where the body is longer */
+export async function read(response: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (bytes.length > limit) throw new Error(`longer than ${limit >> 20} MiB`);
+  return bytes;
 }
 
 /** What became of an upload. */
@@ -41,44 +68,56 @@ export type Uploaded =
   | { outcome: "sent" }
   /** The leader will never take it. */
   | { outcome: "refused"; why: string }
-  /** The same again later; `after_ms` where the server named a time. */
-  | { outcome: "later"; why: string; after_ms: number };
+  /** The same again later; `after_ms` where a time was named. `error`: not to be passed over as the network's. */
+  | { outcome: "later"; why: string; after_ms: number; error?: unknown };
 
 /**
  * One PUT of a report as DAP says.
  *
  * @throws the signal's reason
  */
-export async function put(url: string, report: Uint8Array, signal: AbortSignal): Promise<Uploaded> {
+export async function put(
+  url: string,
+  report: Uint8Array,
+  signal: AbortSignal,
+  way: Way = fetch,
+): Promise<Uploaded> {
   try {
     const headers = { "Content-Type": "application/dap-report" };
     const body = report as Uint8Array<ArrayBuffer>;
-    const init = { ...QUIET, cache: "no-store", method: "PUT", headers, body, signal } as const;
-    const response = await fetch(url, init);
+    const asking = { ...QUIET, cache: "no-store", method: "PUT", headers, body, signal } as const;
+    const response = await way(url, asking);
     if (response.ok) return { outcome: "sent" };
-    const why = `the leader answered ${response.status}${await problem(response)}`;
+    const why = await refusal("leader", response);
     if (response.status < 500 && ![408, 425, 429].includes(response.status)) {
       return { outcome: "refused", why };
     }
     return { outcome: "later", why, after_ms: retryAfter(response) };
   } catch (cause) {
     signal.throwIfAborted();
-    const why = cause instanceof Error ? cause.message : String(cause);
-    return { outcome: "later", why, after_ms: 0 };
+    const after_ms = cause instanceof Blocked ? cause.after_ms : 0;
+    const later = { outcome: "later", why: messageOf(cause), after_ms } as const;
+    return [undefined, "NETWORK"].includes(codeOf(cause)) ? later : { ...later, error: cause };
   }
 }
 
-/** The type of a problem document (RFC 9457), where there is one. */
-async function problem(response: Response): Promise<string> {
+/** What somebody answered instead, with the type of a problem document (RFC 9457), where there is one. */
+export async function refusal(who: string, response: Response): Promise<string> {
+  const why = `the ${who} answered ${response.status}`;
   try {
     const { type } = (await response.json()) as { type?: unknown };
-    return typeof type === "string" ? ` (${type.slice(0, 200)})` : "";
+    return typeof type === "string" ? `${why} (${type.slice(0, 200)})` : why;
   } catch {
-    return "";
+    return why;
   }
 }
 
-function retryAfter(response: Response): number {
+/** Milliseconds after which to come again; 0 where none are named. */
+export function retryAfter(response: Response): number {
   const seconds = Number(response.headers.get("Retry-After"));
   return Number.isFinite(seconds) && seconds > 0 ? Math.min(seconds, 86_400) * 1000 : 0;
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }

@@ -28,6 +28,8 @@ export interface Pending {
   lineage: string;
   task_id: string;
   url: string;
+  /** Sealed on a page with a relay: not to be sent without one. */
+  relayed?: boolean;
   report: Uint8Array;
   /** Not to be sent before, in milliseconds since 1970. */
   send_at_ms: number;

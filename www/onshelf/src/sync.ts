@@ -6,7 +6,8 @@
 import { codeOf, fail, isFatal } from "./errors.js";
 import type { LoadConfig } from "./protocol.js";
 import { verifyTask, type SyncTask, type TaskFacts } from "./sync-module.js";
-import { get, put } from "./sync-net.js";
+import { get, put, type Way } from "./sync-net.js";
+import { through } from "./sync-relay.js";
 import { SyncStore, type Participation, type Pending } from "./sync-store.js";
 import type { SyncInspection, SyncReport } from "./types.js";
 import { LOG_LIMIT, logOf } from "./version-log.js";
@@ -220,7 +221,7 @@ export class Sync {
       throw fail("TASK_INVALID", text);
     }
     await this.#checkLog(store, task, signal);
-    await checkConfigs(task, facts, signal);
+    await this.#checkConfigs(task, facts, signal);
     const now_ms = Date.now();
     const report = task.seal(vector, Math.floor(now_ms / 1000));
     signal.throwIfAborted();
@@ -229,6 +230,7 @@ export class Sync {
       lineage,
       task_id,
       url: new URL(`tasks/${task_id}/reports`, facts.leader).href,
+      relayed: this.#host.config.sync.relay !== null,
       report,
       send_at_ms,
       expires_ms: facts.expires_s * 1000,
@@ -246,11 +248,31 @@ export class Sync {
   async #checkLog(store: SyncStore, task: SyncTask, signal: AbortSignal): Promise<void> {
     const { sync, publicKeys } = this.#host.config;
     const address = logOf(sync.task);
-    const log = await get(address, signal, LOG_LIMIT);
+    const log = await get(address, signal, { limit: LOG_LIMIT });
     if (log === null) throw fail("LOG_INVALID", `${address}: there is no log of versions`);
     const seen = await store.head(address);
     const head = task.checkLog(log, publicKeys, seen);
     if (head !== seen) await store.keepHead(address, head);
+  }
+
+  /** Both aggregators must use the keys that the task commits to; else a report might be sealed to a third. */
+  async #checkConfigs(task: SyncTask, facts: TaskFacts, signal: AbortSignal): Promise<void> {
+    const query = `hpke_config?task_id=${facts.task_id}`;
+    const lists = await Promise.all(
+      (["leader", "helper"] as const).map(async (role) => {
+        const url = new URL(query, facts[role]).href;
+        const list = await get(url, signal, { way: this.#way(role) });
+        if (list === null) throw fail("NETWORK", `${url}: the ${role} does not know the task`);
+        return [role, list] as const;
+      }),
+    );
+    for (const [role, list] of lists) task.checkConfig(role, list);
+  }
+
+  /** How an aggregator is spoken to. */
+  #way(role: "leader" | "helper"): Way {
+    const { sync, assets } = this.#host.config;
+    return sync.relay === null ? fetch : through(sync.relay[role], assets);
   }
 
   #demandCurrent({ model, opens_s, expires_s }: TaskFacts): void {
@@ -272,11 +294,15 @@ export class Sync {
       throw fail("TASK_EXPIRED", "the task was over before the report could be sent");
     }
     if (now_ms < send_at_ms) return this.#wait(task_id, send_at_ms);
+    // What was promised to be relayed is left to a page that does it: sent directly it would show the address.
+    if (pending.relayed && this.#host.config.sync.relay === null) {
+      throw fail("RELAY_MISMATCH", "the report was made for a relay, and this page names none");
+    }
     this.#uploading = true;
     this.#waits_until_ms = null;
     this.#host.changed();
     try {
-      const sent = await put(pending.url, pending.report, signal);
+      const sent = await put(pending.url, pending.report, signal, this.#way("leader"));
       if (sent.outcome === "later") {
         const least = Math.min(
           this.#host.config.sync.retry_ms * 2 ** this.#attempts++,
@@ -284,7 +310,10 @@ export class Sync {
         );
         // Jitter, so that a server that comes back is not met by everybody at once.
         const pause = Math.max(sent.after_ms, least * (0.5 + Math.random() / 2));
-        return this.#wait(task_id, now_ms + pause, sent.why);
+        const report = this.#wait(task_id, now_ms + pause, sent.why);
+        // Not to be kept quiet about, but it may come right: the keys of a relay, by its operator.
+        if (sent.error !== undefined) throw sent.error;
+        return report;
       }
       await this.#settle(store, sent.outcome);
       if (sent.outcome === "refused") throw fail("UPLOAD_REFUSED", sent.why);
@@ -320,20 +349,6 @@ function recent(past: Participation[], lineage: string): Participation[] {
 
 function budgetOf({ participations }: TaskFacts): number {
   return Math.min(MOST_A_YEAR, participations);
-}
-
-/** Both aggregators must use the keys that the task commits to; else a report might be sealed to a third. */
-async function checkConfigs(task: SyncTask, facts: TaskFacts, signal: AbortSignal): Promise<void> {
-  const query = `hpke_config?task_id=${facts.task_id}`;
-  const lists = await Promise.all(
-    (["leader", "helper"] as const).map(async (role) => {
-      const url = new URL(query, facts[role]).href;
-      const list = await get(url, signal);
-      if (list === null) throw fail("NETWORK", `${url}: the ${role} does not know the task`);
-      return [role, list] as const;
-    }),
-  );
-  for (const [role, list] of lists) task.checkConfig(role, list);
 }
 
 /** In one tab of the shop at a time; where another is at it, there is nothing to do here. */

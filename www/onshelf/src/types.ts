@@ -85,6 +85,12 @@ export interface LoadOptions {
      * that its moment tells nothing. Default ten minutes.
      */
     max_delay_ms?: number;
+    /**
+     * Relays of another party (oblivious HTTP, RFC 9458), one before each aggregator's gateway: what the aggregators are
+     * asked and sent goes through them, sealed, so that neither aggregator sees an address. Where a relay fails nothing is
+     * sent. Default: none; the aggregators are spoken to directly.
+     */
+    relay?: { leader: Relay; helper: Relay };
   };
   /**
    * How the device keeps from forgetting while it learns: `shipped` (default) is what the model version
@@ -391,6 +397,17 @@ export interface Guard {
   say: number;
   /** How often the personal model was put back to its last good state because it had lost its lead. */
   rolled_back: number;
+}
+
+/** A relay, and how to tell the key of the gateway behind it. */
+export interface Relay {
+  /** Requests are posted to it, and `ohttp-keys` below it are the gateway's key configurations. */
+  url: string | URL;
+  /**
+   * SHA-256 of the key configurations, 64 hexadecimal digits. Others are not used: a key of a shopper's own would tell who
+   * they are.
+   */
+  keys: string;
 }
 
 /** What a device did in private rounds. Never what it contributed. */

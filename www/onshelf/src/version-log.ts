@@ -131,7 +131,7 @@ export class VersionLog {
   ): Promise<"named" | "none"> {
     const { model, publicKeys } = this.#host.config;
     const address = logOf(model);
-    const log = await get(address, this.#over.signal, LOG_LIMIT);
+    const log = await get(address, this.#over.signal, { limit: LOG_LIMIT });
     const seen = await this.#seen(address);
     if (log === null) {
       if (!must && seen === "") return "none";

@@ -42,6 +42,27 @@ fn wrong() -> ProtocolError {
 }
 
 impl Request {
+    /// A request to an absolute address; no media type where there is no content.
+    ///
+    /// # Errors
+    /// [`ProtocolError::Message`] where the address is not absolute.
+    pub fn to(method: &str, url: &str, media: &str, content: Vec<u8>) -> Result<Self, ProtocolError> {
+        let absolute = || ProtocolError::Message("the address of a request must be absolute");
+        let (scheme, rest) = url.split_once(':').ok_or_else(absolute)?;
+        let rest = rest.strip_prefix("//").ok_or_else(absolute)?;
+        let (authority, path) = rest.split_at(rest.find('/').ok_or_else(absolute)?);
+        let bytes = |text: &str| text.as_bytes().to_vec();
+        let media = (!media.is_empty()).then(|| (bytes("content-type"), bytes(media)));
+        Ok(Self {
+            method: bytes(method),
+            scheme: bytes(scheme),
+            authority: bytes(authority),
+            path: bytes(path),
+            fields: media.into_iter().collect(),
+            content,
+        })
+    }
+
     /// The bytes.
     #[must_use]
     pub fn encoded(&self) -> Vec<u8> {
@@ -197,6 +218,21 @@ mod tests {
         assert_eq!(Request::decode(&padded), Ok(request.clone()));
         assert!(Request::decode(&[&bytes[..], &[0, 0, 1]].concat()).is_err());
         assert_eq!(Request::decode(&request.encoded()), Ok(request));
+    }
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        let request =
+            Request::to("PUT", "https://leader.example:8443/a/tasks/x?y=1", "text/plain", vec![7]).unwrap();
+        let parts =
+            [&request.scheme, &request.authority, &request.path].map(|part| str::from_utf8(part).unwrap());
+        assert_eq!(parts, ["https", "leader.example:8443", "/a/tasks/x?y=1"]);
+        assert_eq!(request.fields, [(b"content-type".to_vec(), b"text/plain".to_vec())]);
+        assert_eq!((&request.method[..], &request.content[..]), (&b"PUT"[..], &[7][..]));
+        assert!(Request::to("GET", "https://leader.example/", "", vec![]).unwrap().fields.is_empty());
+        for url in ["/tasks/x", "leader.example/x", "https://leader.example"] {
+            assert!(Request::to("GET", url, "", vec![]).is_err(), "{url}");
+        }
     }
 
     #[test]

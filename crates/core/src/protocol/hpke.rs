@@ -5,7 +5,7 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use hpke::aead::AesGcm128;
+use hpke::aead::{AeadCtxS, AesGcm128};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
 use hpke::rand_core::{TryCryptoRng, TryRng};
@@ -179,19 +179,34 @@ pub fn seal(
     plaintext: &[u8],
     random: &mut Random<'_>,
 ) -> Result<HpkeCiphertext, ProtocolError> {
+    let (encapsulated, ciphertext, _) = sealed(to, &purpose.info(), associated, plaintext, random)?;
+    Ok(HpkeCiphertext::new(*to.0.id(), encapsulated, ciphertext))
+}
+
+/// What seals, and exports secrets.
+pub(super) type Sender = AeadCtxS<AesGcm128, HkdfSha256, X25519HkdfSha256>;
+
+/// Encapsulated key, ciphertext, and the context of both. Not inlined: it is large, and modules should have it once.
+#[inline(never)]
+pub(super) fn sealed(
+    to: &PublicConfig,
+    info: &[u8],
+    associated: &[u8],
+    plaintext: &[u8],
+    random: &mut Random<'_>,
+) -> Result<(Vec<u8>, Vec<u8>, Sender), ProtocolError> {
+    let failed = |_| ProtocolError::Hpke("could not be sealed");
     let key = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(to.0.public_key().as_ref())
         .map_err(|_| ProtocolError::Hpke("not an X25519 public key"))?;
-    let (encapsulated, ciphertext) =
-        hpke::single_shot_seal_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-            &OpModeS::Base,
-            &key,
-            &purpose.info(),
-            plaintext,
-            associated,
-            &mut Source(random),
-        )
-        .map_err(|_| ProtocolError::Hpke("could not be sealed"))?;
-    Ok(HpkeCiphertext::new(*to.0.id(), encapsulated.to_bytes().to_vec(), ciphertext))
+    let (encapsulated, mut context) = hpke::setup_sender_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
+        &OpModeS::Base,
+        &key,
+        info,
+        &mut Source(random),
+    )
+    .map_err(failed)?;
+    let ciphertext = context.seal(plaintext, associated).map_err(failed)?;
+    Ok((encapsulated.to_bytes().to_vec(), ciphertext, context))
 }
 
 /// Decrypts.
@@ -220,7 +235,7 @@ pub fn open(
 }
 
 /// A [`Random`] as rand's traits want it.
-pub(super) struct Source<'a, 'b>(pub(super) &'a mut Random<'b>);
+struct Source<'a, 'b>(&'a mut Random<'b>);
 
 impl TryRng for Source<'_, '_> {
     type Error = std::convert::Infallible;

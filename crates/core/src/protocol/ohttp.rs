@@ -2,19 +2,19 @@
 //! party, which sees its address and ciphertext, to a gateway, which sees the request and the relay's address.
 //!
 //! Key configurations must be the same for everybody, or a gateway could tell shoppers by their keys: who encapsulates
-//! compares [`key_hash`] with one that the page was shipped with.
+//! takes them through [`pinned_key`], with a hash that the page was shipped with.
 
 use aes_gcm::aead::{Aead as _, KeyInit as _};
 use aes_gcm::{Aes128Gcm, Nonce};
 use hkdf::Hkdf;
-use hpke::aead::{AeadCtxR, AeadCtxS, AesGcm128};
+use hpke::aead::{AeadCtxR, AesGcm128};
 use hpke::kdf::HkdfSha256;
 use hpke::kem::X25519HkdfSha256;
-use hpke::{Deserializable, Kem, OpModeR, OpModeS, Serializable};
+use hpke::{Deserializable, Kem, OpModeR};
 use janus_messages::{HpkeAeadId, HpkeConfig, HpkeConfigId, HpkeKdfId, HpkeKemId, HpkePublicKey};
 use sha2::Sha256;
 
-use super::hpke::{Keypair, PublicConfig, Source};
+use super::hpke::{Keypair, PublicConfig, Sender, sealed};
 use super::{ProtocolError, Random};
 use crate::version::sha256_hex;
 
@@ -89,6 +89,18 @@ pub fn key_hash(keys: &[u8]) -> String {
     sha256_hex(keys)
 }
 
+/// The first key configuration with our suite, of a list whose hash ([`key_hash`]) is the expected one.
+///
+/// # Errors
+/// [`ProtocolError::GatewayKeys`] for another list, [`ProtocolError::Hpke`] as [`decode_keys`].
+pub fn pinned_key(keys: &[u8], expected: &str) -> Result<PublicConfig, ProtocolError> {
+    let found = key_hash(keys);
+    if found != expected {
+        return Err(ProtocolError::GatewayKeys { found, expected: expected.to_owned() });
+    }
+    decode_keys(keys)
+}
+
 fn info(header: &[u8]) -> Vec<u8> {
     [&b"message/bhttp request"[..], &[0], header].concat()
 }
@@ -104,7 +116,7 @@ fn response_cipher(secret: &[u8; SECRET], enc: &[u8], nonce: &[u8]) -> Option<(A
 
 /// A client's half of an exchange: opens the response.
 pub struct Asked {
-    context: AeadCtxS<AesGcm128, HkdfSha256, X25519HkdfSha256>,
+    context: Sender,
     enc: Vec<u8>,
 }
 
@@ -124,18 +136,8 @@ pub fn encapsulate(
     request: &[u8],
     random: &mut Random<'_>,
 ) -> Result<(Vec<u8>, Asked), ProtocolError> {
-    let bad = wrong("the request could not be sealed");
-    let public = <X25519HkdfSha256 as Kem>::PublicKey::from_bytes(key.config().public_key().as_ref());
     let header = [&[key.id()], &SUITE[..]].concat();
-    let (enc, mut context) = hpke::setup_sender_with_rng::<AesGcm128, HkdfSha256, X25519HkdfSha256>(
-        &OpModeS::Base,
-        &public.map_err(|_| bad())?,
-        &info(&header),
-        &mut Source(random),
-    )
-    .map_err(|_| bad())?;
-    let sealed = context.seal(request, &[]).map_err(|_| bad())?;
-    let enc = enc.to_bytes().to_vec();
+    let (enc, sealed, context) = sealed(key, &info(&header), &[], request, random)?;
     Ok(([&header[..], &enc, &sealed].concat(), Asked { context, enc }))
 }
 
@@ -260,6 +262,10 @@ mod tests {
         for cut in 0..41 {
             assert!(decode_keys(&list[..cut]).is_err(), "{cut}");
         }
-        assert_eq!(key_hash(&list).len(), 64);
+        let hash = key_hash(&list);
+        assert_eq!((hash.len(), pinned_key(&list, &hash)), (64, decode_keys(&list)));
+        let other = encode_keys(&[Keypair::derive(7, &[3; 32]).public().clone()]);
+        assert!(matches!(pinned_key(&other, &hash), Err(ProtocolError::GatewayKeys { .. })));
+        assert!(matches!(pinned_key(b"none", &key_hash(b"none")), Err(ProtocolError::Hpke(_))));
     }
 }

@@ -26,7 +26,7 @@ import {
 } from "./real.mjs";
 import { until } from "./rounds.mjs";
 import { KEY } from "./signing.mjs";
-import { OPENER, signedTask, task, versionLog } from "./tasks.mjs";
+import { assertSent, OPENER, signedTask, sync, task, versionLog } from "./tasks.mjs";
 
 const SERVER = process.env.ONSHELF_SERVER;
 const missing = [SERVER, OPENER].some((path) => path === undefined || !existsSync(path));
@@ -166,17 +166,6 @@ const learn = (page, items, relay) =>
     },
     { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items, relay },
   );
-
-const sync = (page) =>
-  page.run(() => globalThis.shelf.sync().catch(({ code, message }) => ({ code, message })));
-
-/** A report is sent, by this call or, moments ago, by the worker itself. */
-async function assertSent(page) {
-  const report = await sync(page);
-  assert.ok(["sent", "already sent"].includes(report.outcome), JSON.stringify(report));
-  const { last_task } = await page.run(async () => (await globalThis.shelf.inspect()).sync);
-  assert.equal(last_task.outcome, "sent");
-}
 
 /** The sealed reports that wait in the browser of a page that took part, or tried to. */
 async function waiting(page) {

@@ -77,6 +77,7 @@ impl Relay {
         let away = |_| Refusal::http(StatusCode::BAD_GATEWAY, "the gateway cannot be reached");
         let answer = request.send().await.map_err(away)?;
         let status = answer.status();
+        let later = answer.headers().get(header::RETRY_AFTER).cloned();
         let too_long = || Refusal::http(StatusCode::BAD_GATEWAY, "the gateway's answer is too long");
         let bytes = read_body(answer, ANSWER_LIMIT).await.map_err(away)?.ok_or_else(too_long)?;
         if status == StatusCode::OK {
@@ -84,6 +85,8 @@ impl Relay {
         }
         // A refusal of the gateway's is about the encapsulation; its document says which.
         let document = [(header::CONTENT_TYPE, crate::problem::PROBLEM_MEDIA_TYPE)];
-        Ok((status, document, bytes).into_response())
+        let mut refused = (status, document, bytes).into_response();
+        refused.headers_mut().extend(later.map(|later| (header::RETRY_AFTER, later)));
+        Ok(refused)
     }
 }

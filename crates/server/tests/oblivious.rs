@@ -197,6 +197,19 @@ async fn what_is_not_for_clients_or_not_well_sealed_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_gateways_time_to_come_again_is_passed_on() {
+    let (_stop, stopped) = watch::channel(false);
+    let busy = || async { (axum::http::StatusCode::SERVICE_UNAVAILABLE, [("retry-after", "7")]) };
+    let gateway = listen(axum::Router::new().fallback(busy), &stopped).await;
+    let relay = listen(relay::router(&gateway).unwrap(), &stopped).await;
+    let request = reqwest::Client::new().post(relay).header("content-type", "message/ohttp-req");
+    let answer = request.body("sealed").send().await.unwrap();
+    let headers = answer.headers();
+    assert_eq!((answer.status().as_u16(), &headers["retry-after"].as_bytes()[..]), (503, &b"7"[..]));
+    assert_eq!(headers["access-control-expose-headers"], "retry-after", "for pages to read it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_that_is_replayed_counts_once() {
     let path = Path::new().await;
     let report = path.pair.seal(&vector(1, 8, 15)).bytes;

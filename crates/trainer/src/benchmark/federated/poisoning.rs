@@ -186,7 +186,7 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Poison
     let [nothing, proofs, median, canary, all] = DEFENCES;
     for defence in [nothing, all, proofs, median, canary] {
         for (attack, share) in attacks() {
-            if done.lines.iter().any(|l| (l.attack, l.share, l.defence) == (attack, share, defence)) {
+            if done.line(attack, share, defence).is_some() {
                 continue;
             }
             let line = field.line(attack, share, defence, &weights, &loaded.info.student, progress)?;
@@ -424,12 +424,16 @@ impl Poisoning {
         );
         for (attack, share) in attacks() {
             for defence in DEFENCES {
-                let found =
-                    self.lines.iter().find(|l| (l.attack, l.share, l.defence) == (attack, share, defence));
-                found.iter().for_each(|line| _ = writeln!(out, "{}", line.to_row()));
+                if let Some(line) = self.line(attack, share, defence) {
+                    let _ = writeln!(out, "{}", line.to_row());
+                }
             }
         }
         out
+    }
+
+    fn line(&self, attack: Option<Attack>, share: f64, defence: Defence) -> Option<&Line> {
+        self.lines.iter().find(|l| (l.attack, l.share, l.defence) == (attack, share, defence))
     }
 
     /// Takes over the rows of a run on the same sessions, student and seed.

@@ -3,6 +3,7 @@
  */
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT } from "./harness.mjs";
@@ -29,6 +30,20 @@ if (!existsSync(join(MODEL, "models/latest.json"))) {
 }
 
 const json = (name) => JSON.parse(readFileSync(join(MODEL, name), "utf8"));
+
+const manifest = Buffer.from(json("models/latest.json").payload, "base64");
+
+/** SHA-256 (hex) of the version's manifest, by which tasks and the log of versions name it. */
+export const DIGEST = createHash("sha256").update(manifest).digest("hex");
+
+/** Values of a report to a round: as many as its part of the trend has; see crates/core/src/part.rs. */
+export function dimensionOf(round) {
+  const { dim, subspaces } = JSON.parse(manifest.toString("utf8")).student;
+  const book = 256 * (dim / subspaces);
+  const most = Math.floor(4_096 / book);
+  const first = (round % Math.ceil(subspaces / most)) * most;
+  return Math.min(most, subspaces - first) * book;
+}
 
 /** Keys that the test pages trust. */
 export const KEYS = json("models/public-keys.json");

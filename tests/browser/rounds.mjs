@@ -45,9 +45,42 @@ export const joined = (more = {}) => ({
   },
 });
 
-/** Reads the record of participations and the report that waits, in the page. */
-export const record = (page) =>
+/** For `withShelf`: clicks, learns and contributes. Gives the report, or what `attempt` tells of the error, and `inspect().sync`. */
+export const contribute = async (t) => {
+  await t.click(1);
+  await t.shelf.fineTune({ steps: 1 });
+  const { value, ...failed } = await t.attempt(t.shelf.sync());
+  return { report: value ?? failed, sync: (await t.shelf.inspect()).sync };
+};
+
+/** Loads in a page that goes on, for a shopper who agreed to sync: `globalThis.shelf`. `more` are options of sync. */
+export const load = (page, more = {}) =>
+  page.run(async (more) => {
+    const { Onshelf } = globalThis.onshelf;
+    const sync = { task: "/round/task.json", max_delay_ms: 0, ...more };
+    const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
+    globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
+  }, more);
+
+/** Clicks and learns in such a page. */
+export const learn = (page) =>
   page.run(async () => {
+    await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
+    await globalThis.shelf.fineTune();
+  });
+
+/** Loads, learns and begins to contribute: `globalThis.sent` will be the report, or the code of the error. */
+export async function begin(page, more) {
+  await load(page, more);
+  await learn(page);
+  await page.run(() => {
+    globalThis.sent = globalThis.shelf.sync().catch(({ code }) => code);
+  });
+}
+
+/** Reads the record of participations and the sealed reports that wait, in the page. */
+export async function record(page) {
+  const { participations, pending } = await page.run(async () => {
     const database = await new Promise((done, failed) => {
       const request = indexedDB.open("onshelf-sync", 1);
       request.onsuccess = () => done(request.result);
@@ -59,10 +92,12 @@ export const record = (page) =>
         request.onsuccess = () => done(request.result);
       });
     const participations = await all("participations");
-    const pending = (await all("pending")).map(({ report }) => new TextDecoder().decode(report));
+    const pending = (await all("pending")).map(({ report }) => Array.from(report).join());
     database.close();
     return { participations, pending };
   });
+  return { participations, pending: pending.map((one) => Buffer.from(one.split(",").map(Number))) };
+}
 
 /** The uploads so far, as text. */
 export const uploads = () => round.state.uploads.map(({ body }) => body.toString());

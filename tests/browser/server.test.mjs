@@ -6,14 +6,14 @@
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
 import { freePort } from "../demo/aggregators.mjs";
 import { openSite } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
-import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
+import { DIGEST, dimensionOf, ITEMS, KEYS as SHOP_KEYS, MANIFEST, REAL } from "./real.mjs";
 import { KEY } from "./signing.mjs";
 import { aggregatorKey, signedTask, task, versionLog } from "./tasks.mjs";
 
@@ -101,13 +101,7 @@ if (missing) {
   suite.test("a browser's report at a real leader and helper: verified, once", async ({ page }) => {
     const keys = execFileSync(SERVER, ["--config", config(), "keys"], { encoding: "utf8" });
     const key = (role) => new RegExp(`^${role} (\\S+)`, "m").exec(keys)[1];
-    const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
-    const payload = Buffer.from(envelope.payload, "base64");
-    const { dim, subspaces } = JSON.parse(payload.toString("utf8")).student;
-    // A lineage's round 0 is about the first part of the trend; see crates/core/src/part.rs.
-    const book = 256 * (dim / subspaces);
-    const dimension = Math.min(Math.floor(4_096 / book), subspaces) * book;
-    const model = createHash("sha256").update(payload).digest("hex");
+    const [model, dimension] = [DIGEST, dimensionOf(0)];
     const signed = signedTask(
       task(
         { url: base, model, dimension },

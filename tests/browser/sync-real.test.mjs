@@ -4,30 +4,17 @@
  */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { test } from "node:test";
 import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
-import {
-  engineWorker,
-  ITEMS,
-  KEYS as SHOP_KEYS,
-  loadReal,
-  MANIFEST,
-  MODEL,
-  REAL,
-} from "./real.mjs";
-import { KEY } from "./signing.mjs";
+import { DIGEST, engineWorker, ITEMS, loadReal, REAL } from "./real.mjs";
+import { assertSent, learn, norm, sync } from "./real-rounds.mjs";
 import {
   aggregatorKey,
-  assertSent,
   KEYS,
   openReport,
   signedTask,
   skipOpening,
-  sync,
   task,
   versionLog,
 } from "./tasks.mjs";
@@ -35,30 +22,8 @@ import {
 const round = aggregators();
 const suite = browserSuite("chromium", { ...REAL, intercept: round.intercept });
 
-const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
-const digest = createHash("sha256").update(Buffer.from(envelope.payload, "base64")).digest("hex");
-
-const norm = (vector) => Math.hypot(...vector);
-const log = versionLog(["cd".repeat(32), digest]);
+const log = versionLog(["cd".repeat(32), DIGEST]);
 const lists = { leader: KEYS.leader.list, helper: KEYS.helper.list, log };
-
-/** Loads, learns from clicks and gives those of the session. */
-async function learn(page, items, path = "/round/task.json") {
-  return page.run(
-    async ({ model, keys, items, path }) => {
-      const { Onshelf } = globalThis.onshelf;
-      const options = { model, publicKeys: keys, device: "cpu", consent: "device+sync" };
-      const sync = { task: path, max_delay_ms: 0 };
-      globalThis.shelf ??= await Onshelf.load({ ...options, sync });
-      for (const item_id of items) {
-        await globalThis.shelf.track({ event: "view_item", item_id });
-        await globalThis.shelf.fineTune({ steps: 4, budget_ms: 10_000 });
-      }
-      return JSON.parse(await (await globalThis.shelf.exportPersonal()).text()).state.clicks;
-    },
-    { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items, path },
-  );
-}
 
 /** What the engine itself would contribute of these clicks, in a tab of its own. */
 async function expected(newPage, clicks, round) {
@@ -72,7 +37,7 @@ suite.test("what was learned is what the aggregators add up", async ({ page, url
   round.reset({ ...lists, answer: () => 503 });
   const wanted = await expected(newPage, await learn(page, ITEMS.slice(0, 4)), 1);
   assert.ok(norm(wanted) > 0, "there is something to learn from");
-  const about = { url, model: digest, dimension: wanted.length, clip: norm(wanted) * 1.01 };
+  const about = { url, model: DIGEST, dimension: wanted.length, clip: norm(wanted) * 1.01 };
   const signed = signedTask(task(about));
   round.change({ task: signed });
   assert.equal((await sync(page)).outcome, "waiting", "the leader is down");
@@ -106,7 +71,7 @@ test("reports are opened natively", { skip: skipOpening }, () => undefined);
 suite.test("the next round takes its own part, of what is new", async ({ page, url, newPage }) => {
   round.reset(lists);
   const first = await expected(newPage, await learn(page, ITEMS.slice(0, 3)), 1);
-  const about = { url, model: digest, dimension: first.length, clip: norm(first) * 8, bits: 12 };
+  const about = { url, model: DIGEST, dimension: first.length, clip: norm(first) * 8, bits: 12 };
   round.change({ task: signedTask(task(about)) });
   await assertSent(page);
   // The parts of a model may differ in length, so the task is about as many as the engine says.
@@ -129,7 +94,7 @@ suite.test("the next round takes its own part, of what is new", async ({ page, u
 suite.test("a task that may not be trusted gets nothing", async ({ page, url, newPage }) => {
   round.reset(lists);
   const { length } = await expected(newPage, await learn(page, ITEMS.slice(0, 2)), 1);
-  const about = { url, model: digest, dimension: length };
+  const about = { url, model: DIGEST, dimension: length };
   const good = task(about);
   const changed = JSON.parse(signedTask(good));
   changed.payload = Buffer.from(JSON.stringify({ ...good, round: 9 })).toString("base64");
@@ -171,32 +136,34 @@ suite.test(
   async ({ page, url, newPage }) => {
     round.reset(lists);
     const { length } = await expected(newPage, await learn(page, ITEMS.slice(0, 2)), 1);
-    const about = { url, model: digest, dimension: length };
+    const about = { url, model: DIGEST, dimension: length };
     round.change({ task: signedTask(task(about)) });
     await assertSent(page);
     // A log that names the model as well, properly signed, but written for somebody else.
     await learn(page, ITEMS.slice(2, 4));
     round.change({
       task: signedTask(task(about, { round: 1, lineage: "next" })),
-      log: versionLog([digest]),
+      log: versionLog([DIGEST]),
     });
     assert.equal((await sync(page)).code, "LOG_INVALID");
-    round.change({ log: versionLog(["cd".repeat(32), digest, "ef".repeat(32)]) });
+    round.change({ log: versionLog(["cd".repeat(32), DIGEST, "ef".repeat(32)]) });
     await assertSent(page, "one that grew is fine");
   },
 );
 
 suite.test("a task under another task's name is refused", async ({ page, url, newPage }) => {
   round.reset(lists);
-  const clicks = await learn(page, ITEMS.slice(0, 2), `/round/tasks/${"A".repeat(43)}.json`);
+  const clicks = await learn(page, ITEMS.slice(0, 2), {
+    task: `/round/tasks/${"A".repeat(43)}.json`,
+  });
   const { length } = await expected(newPage, clicks, 1);
-  round.change({ task: signedTask(task({ url, model: digest, dimension: length })) });
+  round.change({ task: signedTask(task({ url, model: DIGEST, dimension: length })) });
   const got = await sync(page);
   assert.equal(got.code, "TASK_MISMATCH", JSON.stringify(got));
   const id = /is ([\w-]{43})$/.exec(got.message)[1];
   await page.run(() => globalThis.shelf.dispose());
   await page.open("/blank.html");
-  await learn(page, [], `/round/tasks/${id}.json`);
+  await learn(page, [], { task: `/round/tasks/${id}.json` });
   assert.equal((await assertSent(page)).task_id, id);
   assert.equal(round.state.uploads.length, 1);
 });

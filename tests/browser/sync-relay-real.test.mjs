@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, request as ask } from "node:http";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -15,18 +15,11 @@ import { promisify } from "node:util";
 import { startPair, startRelay, stop } from "../demo/aggregators.mjs";
 import { openSite } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
-import {
-  engineWorker,
-  ITEMS,
-  KEYS as SHOP_KEYS,
-  loadReal,
-  MANIFEST,
-  MODEL,
-  REAL,
-} from "./real.mjs";
-import { until } from "./rounds.mjs";
+import { DIGEST, engineWorker, ITEMS, loadReal, REAL } from "./real.mjs";
+import { assertSent, learn, norm, sync } from "./real-rounds.mjs";
+import { record, until } from "./rounds.mjs";
 import { KEY } from "./signing.mjs";
-import { assertSent, OPENER, signedTask, sync, task, versionLog } from "./tasks.mjs";
+import { OPENER, signedTask, task, versionLog } from "./tasks.mjs";
 
 const SERVER = process.env.ONSHELF_SERVER;
 const missing = [SERVER, OPENER].some((path) => path === undefined || !existsSync(path));
@@ -40,7 +33,6 @@ const ROLES = ["leader", "helper"];
 const LONG = 10_000;
 
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
-const norm = (vector) => Math.hypot(...vector);
 
 const work = mkdtempSync(join(tmpdir(), "onshelf-relays-"));
 after(() => rmSync(work, { recursive: true, force: true }));
@@ -151,34 +143,7 @@ class Round {
 // No policy keeps the worker from the aggregators: that it asks them nothing is to be seen, not to be enforced.
 const site = openSite();
 
-/** Loads, learns from clicks and gives those of the session. */
-const learn = (page, items, relay) =>
-  page.run(
-    async ({ model, keys, items, relay }) => {
-      const options = { model, publicKeys: keys, device: "cpu", consent: "device+sync" };
-      const sync = { task: "/round/task.json", max_delay_ms: 0, relay };
-      globalThis.shelf ??= await globalThis.onshelf.Onshelf.load({ ...options, sync });
-      for (const item_id of items) {
-        await globalThis.shelf.track({ event: "view_item", item_id });
-        await globalThis.shelf.fineTune({ steps: 4, budget_ms: 10_000 });
-      }
-      return JSON.parse(await (await globalThis.shelf.exportPersonal()).text()).state.clicks;
-    },
-    { model: MANIFEST, keys: [...SHOP_KEYS, KEY], items, relay },
-  );
-
-/** The sealed reports that wait in the browser of a page that took part, or tried to. */
-async function waiting(page) {
-  const text = await page.run(async () => {
-    const request = indexedDB.open("onshelf-sync", 1);
-    await new Promise((done) => (request.onsuccess = done));
-    const all = request.result.transaction("pending").objectStore("pending").getAll();
-    await new Promise((done) => (all.onsuccess = done));
-    request.result.close();
-    return all.result.map(({ report }) => Array.from(report).join());
-  });
-  return text.map((one) => Buffer.from(one.split(",").map(Number)));
-}
+const waiting = async (page) => (await record(page)).pending;
 
 /** What of a request can be read in some bytes: words of it, or parts of the report in it. */
 function readable(bytes, { id, host, report }) {
@@ -209,15 +174,9 @@ async function through(round, { page, url, newPage }) {
     await one.open("/open.html");
     return one;
   };
-  const model = sha256(
-    Buffer.from(
-      JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8")).payload,
-      "base64",
-    ),
-  );
   // Who expects other keys of the leader's gateway; here, before there is a task, their clicks say how long a report is.
   const wrong = { ...named, leader: { ...named.leader, keys: named.helper.keys } };
-  const probe = await learn(await visit(page), ITEMS.slice(0, 4), wrong);
+  const probe = await learn(await visit(page), ITEMS.slice(0, 4), { relay: wrong });
   const call = await engineWorker(await newPage());
   await loadReal(call, "cpu");
   const contribution = (clicks) => call("contribution", { clicks, round: 1 });
@@ -232,10 +191,10 @@ async function through(round, { page, url, newPage }) {
   };
   const seed = randomBytes(32).toString("hex");
   const { config: collector } = await known(["collector", seed]);
-  const envelope = await round.open({ model, dimension, clip, collector });
+  const envelope = await round.open({ model: DIGEST, dimension, clip, collector });
   writeFileSync(join(work, "task.json"), envelope);
   const { task: id } = await known([join(work, "task.json"), KEY, "id"]);
-  site.offer({ "/round/task.json": envelope, "/round/versions.log": versionLog([model]) });
+  site.offer({ "/round/task.json": envelope, "/round/versions.log": versionLog([DIGEST]) });
 
   const refused = await sync(page);
   assert.equal(refused.code, "RELAY_MISMATCH");
@@ -245,7 +204,7 @@ async function through(round, { page, url, newPage }) {
 
   // As it should be.
   const one = await visit(await newPage());
-  const clicks = [await learn(one, ITEMS.slice(0, 4), named)];
+  const clicks = [await learn(one, ITEMS.slice(0, 4), { relay: named })];
   await assertSent(one);
   assert.equal(await round.taken(), 1);
 
@@ -254,7 +213,7 @@ async function through(round, { page, url, newPage }) {
   state.before = ({ body }) => body.length > LONG && stop(round.relays.leader.child, "SIGKILL");
   const second = await visit(await newPage());
   second.expectProblem(/net::ERR/);
-  clicks.push(await learn(second, ITEMS.slice(0, 4), named));
+  clicks.push(await learn(second, ITEMS.slice(0, 4), { relay: named }));
   const down = await sync(second);
   assert.equal(down.outcome, "waiting", JSON.stringify(down));
   const [report] = await waiting(second);
@@ -263,7 +222,7 @@ async function through(round, { page, url, newPage }) {
   assert.equal(await round.taken(), 1);
   state.before = () => undefined;
   round.relays.leader = await round.relay("leader");
-  await learn(second, [], named);
+  await learn(second, [], { relay: named });
   await assertSent(second);
   assert.equal((await sync(second)).outcome, "already sent");
   assert.equal(await round.taken(), 2);
@@ -277,7 +236,7 @@ async function through(round, { page, url, newPage }) {
   };
   const third = await visit(await newPage());
   third.expectProblem(/net::ERR/);
-  await learn(third, ITEMS.slice(2, 5), named);
+  await learn(third, ITEMS.slice(2, 5), { relay: named });
   await third.run(() => {
     globalThis.sent = globalThis.shelf.sync().catch(({ code }) => code);
   });

@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { browserSuite } from "./harness.mjs";
 import { HASH, RELAY, relays } from "./relays.mjs";
-import { at, joined, record, round, task, until, uploads } from "./rounds.mjs";
+import { at, begin, contribute, joined, record, round, task, until, uploads } from "./rounds.mjs";
 import { withShelf } from "./with-shelf.mjs";
 
 const relay = relays(round);
@@ -15,14 +15,6 @@ const options = { intercept: relay.intercept };
 /** Options of `withShelf` for a shopper who agreed to sync, on a page that names relays. */
 const through = (named = RELAY) =>
   joined({ sync: { task: "/round/task.json", max_delay_ms: 0, relay: named } });
-
-/** Clicks, learns and contributes; gives what came of it. */
-const take = async (t) => {
-  await t.click(1);
-  await t.shelf.fineTune({ steps: 1 });
-  const report = await t.shelf.sync().catch(({ code, message }) => ({ code, message }));
-  return { report, sync: (await t.shelf.inspect()).sync };
-};
 
 const prepare = (url, more = {}, of = {}) => {
   round.reset({ task: at(url, task()), ...of });
@@ -36,7 +28,7 @@ for (const browser of ["chromium", "firefox"]) {
 
   suite.test("aggregators are asked and sent things by relays alone", async ({ page, url }) => {
     prepare(url);
-    const { report } = await withShelf(page, "", take, through());
+    const { report } = await withShelf(page, "", contribute, through());
     assert.deepEqual(report, { outcome: "sent", task_id: "task-1", send_at_ms: null });
     const direct = [...new Set(relay.state.direct)].sort();
     assert.deepEqual(direct, ["GET /round/task.json", "GET /round/versions.log"]);
@@ -94,7 +86,7 @@ suite.test("relays that are not named as they should be", async ({ page }) => {
 suite.test("keys other than the page names: nothing is sent, and told", async ({ page, url }) => {
   for (const role of ["leader", "helper"]) {
     prepare(url, { keys: { leader: HASH, helper: HASH, [role]: "b2".repeat(32) } });
-    const { report, sync } = await withShelf(page, "", take, through());
+    const { report, sync } = await withShelf(page, "", contribute, through());
     assert.equal(report.code, "RELAY_MISMATCH", role);
     assert.deepEqual([sync.state, sync.reason], ["idle", "RELAY_MISMATCH"]);
     assert.deepEqual([sync.participations, sync.last_task], [0, null], "nothing was spent");
@@ -105,21 +97,11 @@ suite.test("keys other than the page names: nothing is sent, and told", async ({
   // And where the keys change while a report waits.
   const change = (number) => number === 3 && relay.change({ keys: { leader: "b2".repeat(32) } });
   prepare(url, { before: change });
-  const got = await withShelf(
-    page,
-    "",
-    async (t) => {
-      await t.click(1);
-      await t.shelf.fineTune();
-      const failed = await t.attempt(t.shelf.sync());
-      return { failed, sync: (await t.shelf.inspect()).sync };
-    },
-    through(),
-  );
-  assert.deepEqual([got.failed.code, got.failed.named], ["RELAY_MISMATCH", true]);
-  assert.match(got.failed.remedy, /sync\.relay/);
-  assert.deepEqual([got.sync.state, got.sync.reason], ["waiting", "RELAY_MISMATCH"]);
-  assert.equal(got.sync.last_task.outcome, "waiting");
+  const { report, sync } = await withShelf(page, "", contribute, through());
+  assert.deepEqual([report.code, report.named], ["RELAY_MISMATCH", true]);
+  assert.match(report.remedy, /sync\.relay/);
+  assert.deepEqual([sync.state, sync.reason], ["waiting", "RELAY_MISMATCH"]);
+  assert.equal(sync.last_task.outcome, "waiting");
   assert.deepEqual([puts(), round.state.uploads], [[], []]);
   await page.open("/blank.html");
   relay.change({ keys: { leader: HASH, helper: HASH }, before: () => {} });
@@ -209,7 +191,7 @@ suite.test(
         inner: (answer) => (answer.status === 201 ? sealed(changes)(answer) : answer),
       });
       const began_ms = Date.now();
-      const { report, sync } = await withShelf(page, "", take, through());
+      const { report, sync } = await withShelf(page, "", contribute, through());
       assert.equal(report.outcome, "waiting", JSON.stringify(report));
       if (typeof why === "string") assert.equal(report.why, why);
       else assert.match(report.why, why);
@@ -219,7 +201,7 @@ suite.test(
       await page.open("/blank.html");
     }
     prepare(url, {}, { answer: () => 400 });
-    const { report, sync } = await withShelf(page, "", take, through());
+    const { report, sync } = await withShelf(page, "", contribute, through());
     assert.equal(report.code, "UPLOAD_REFUSED");
     assert.match(report.message, /the leader answered 400 \(urn:.*invalidMessage\)/);
     assert.equal(sync.last_task.outcome, "refused");
@@ -229,11 +211,11 @@ suite.test(
 
 suite.test("keys of aggregators are checked inside, too", async ({ page, url }) => {
   prepare(url, {}, { task: at(url, task({}, { helper: "another" })) });
-  const { report } = await withShelf(page, "", take, through());
+  const { report } = await withShelf(page, "", contribute, through());
   assert.equal(report.code, "HPKE_MISMATCH");
   prepare(url, { inner: (answer) => ({ ...answer, status: 404 }) });
   await page.open("/blank.html");
-  const unknown = await withShelf(page, "", take, through());
+  const unknown = await withShelf(page, "", contribute, through());
   assert.equal(unknown.report.code, "NETWORK");
   assert.match(unknown.report.message, /does not know the task/);
   assert.deepEqual([puts(), (await record(page)).participations], [[], []]);
@@ -242,10 +224,10 @@ suite.test("keys of aggregators are checked inside, too", async ({ page, url }) 
 suite.test("a reload in between; and a page that names no relay", async ({ page, url }) => {
   page.expectProblem(/status of 503/);
   prepare(url, { outer: () => ({ status: 503 }) });
-  const first = await withShelf(page, "", take, through());
+  const first = await withShelf(page, "", contribute, through());
   assert.equal(first.report.outcome, "waiting");
   await page.open("/blank.html");
-  const direct = await withShelf(page, "", take, joined());
+  const direct = await withShelf(page, "", contribute, joined());
   assert.equal(direct.report.code, "RELAY_MISMATCH");
   assert.equal(direct.sync.reason, "RELAY_MISMATCH");
   assert.equal(direct.sync.last_task.outcome, "waiting");
@@ -266,18 +248,6 @@ suite.test("a reload in between; and a page that names no relay", async ({ page,
   assert.deepEqual([round.state.uploads.length, (await record(page)).pending], [1, []]);
   assert.ok(!relay.state.direct.some((line) => line.startsWith("PUT")));
 });
-
-/** Contributes in a page that goes on: `shelf` is the object, `sent` the code that it fails with. */
-const begin = (page) =>
-  page.run(async (relay) => {
-    const { Onshelf } = globalThis.onshelf;
-    const sync = { task: "/round/task.json", max_delay_ms: 0, relay };
-    const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
-    globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
-    await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
-    await globalThis.shelf.fineTune();
-    globalThis.sent = globalThis.shelf.sync().catch((error) => error.code);
-  }, RELAY);
 
 /** How a shopper's word changes in the page. */
 const CHANGES = {
@@ -302,7 +272,7 @@ for (const [how, change] of Object.entries(CHANGES)) {
           ? { outer: () => hold(true) }
           : { before: (number) => hold(number === 3) },
       );
-      await begin(page);
+      await begin(page, { relay: RELAY });
       await until(() => held.reached);
       await page.run(change);
       await until(() => relay.state.closed === 1);
@@ -325,7 +295,7 @@ suite.test("consent withdrawn before anything was sealed", async ({ page, url })
   prepare(url, {
     before: () => ((held.reached = true), new Promise(() => undefined)),
   });
-  await begin(page);
+  await begin(page, { relay: RELAY });
   await until(() => held.reached);
   await page.run(() => globalThis.shelf.setConsent("device"));
   assert.equal(await page.run(() => globalThis.sent), "CONSENT_NEEDED");

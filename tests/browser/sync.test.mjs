@@ -5,7 +5,19 @@
 
 import assert from "node:assert/strict";
 import { browserSuite } from "./harness.mjs";
-import { at, joined, record, round, task, until, uploads } from "./rounds.mjs";
+import {
+  at,
+  begin,
+  contribute,
+  joined,
+  learn,
+  load,
+  record,
+  round,
+  task,
+  until,
+  uploads,
+} from "./rounds.mjs";
 import { withShelf } from "./with-shelf.mjs";
 
 for (const browser of ["chromium", "firefox"]) {
@@ -56,7 +68,7 @@ const suite = browserSuite("chromium", { intercept: round.intercept, timeout: 90
 
 suite.test("the next round is told only of what was learned since", async ({ page, url }) => {
   round.reset({ task: at(url, task()) });
-  const learn = (steps) =>
+  const learned = (steps) =>
     withShelf(
       page,
       "",
@@ -67,10 +79,10 @@ suite.test("the next round is told only of what was learned since", async ({ pag
       },
       { ...joined(), argument: steps },
     );
-  await learn(5);
+  await learned(5);
   round.change({ task: at(url, task({ task_id: "task-2" })) });
   await page.open("/blank.html");
-  assert.equal((await learn(2)).outcome, "sent");
+  assert.equal((await learned(2)).outcome, "sent");
   const deltas = uploads().map((body) => JSON.parse(body).delta[0]);
   assert.deepEqual(deltas, [Math.fround(0.5), Math.fround(0.2)]);
 });
@@ -81,22 +93,14 @@ suite.test("written down before it is sent", async ({ page, url }) => {
     task: at(url, task()),
     answer: () => new Promise((done) => (answer = done)),
   });
-  await page.run(async () => {
-    const { Onshelf } = globalThis.onshelf;
-    const sync = { task: "/round/task.json", max_delay_ms: 0 };
-    const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
-    globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
-    await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
-    await globalThis.shelf.fineTune();
-    globalThis.sent = globalThis.shelf.sync();
-  });
+  await begin(page);
   await until(() => answer !== undefined);
   const meanwhile = await record(page);
   assert.deepEqual(
     meanwhile.participations.map(({ task_id, outcome }) => [task_id, outcome]),
     [["task-1", "waiting"]],
   );
-  assert.deepEqual(meanwhile.pending, uploads());
+  assert.deepEqual(meanwhile.pending.map(String), uploads());
   const { sync } = await page.run(() => globalThis.shelf.inspect());
   assert.equal(sync.state, "uploading");
   answer(201);
@@ -123,21 +127,10 @@ suite.test(
     ];
     for (const [code, one, more = {}] of bad) {
       round.reset({ task: at(url, one), ...more });
-      const got = await withShelf(
-        page,
-        "",
-        async (t) => {
-          await t.click(1);
-          await t.shelf.fineTune();
-          const failed = await t.attempt(t.shelf.sync());
-          const { sync } = await t.shelf.inspect();
-          return { code: failed.code, named: failed.named, sync };
-        },
-        joined(),
-      );
-      assert.deepEqual([got.code, got.named], [code, true]);
-      assert.deepEqual([got.sync.state, got.sync.reason], ["idle", code]);
-      assert.deepEqual([got.sync.participations, got.sync.last_task], [0, null]);
+      const { report, sync } = await withShelf(page, "", contribute, joined());
+      assert.deepEqual([report.code, report.named], [code, true]);
+      assert.deepEqual([sync.state, sync.reason], ["idle", code]);
+      assert.deepEqual([sync.participations, sync.last_task], [0, null]);
       assert.equal(round.state.uploads.length, 0, code);
       await page.open("/blank.html");
     }
@@ -155,18 +148,8 @@ suite.test(
       memory: [{ storage: "none" }, "SYNC_UNAVAILABLE", "no storage"],
     };
     for (const [options, code, reason] of Object.values(refusals)) {
-      const got = await withShelf(
-        page,
-        "",
-        async (t) => {
-          await t.click(1);
-          await t.shelf.fineTune();
-          const failed = await t.attempt(t.shelf.sync());
-          return { code: failed.code, sync: (await t.shelf.inspect()).sync };
-        },
-        joined(options),
-      );
-      assert.deepEqual([got.code, got.sync.state, got.sync.reason], [code, "off", reason]);
+      const { report, sync } = await withShelf(page, "", contribute, joined(options));
+      assert.deepEqual([report.code, sync.state, sync.reason], [code, "off", reason]);
     }
     const paused = await withShelf(
       page,
@@ -209,15 +192,7 @@ for (const [how, consent, outcome] of [
   suite.test(`consent withdrawn in an upload, ${how}`, async ({ page, url }) => {
     round.reset({ task: at(url, task()), answer: () => new Promise(() => undefined) });
     page.expectProblem(/net::ERR/);
-    await page.run(async () => {
-      const { Onshelf } = globalThis.onshelf;
-      const sync = { task: "/round/task.json", max_delay_ms: 0 };
-      const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
-      globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
-      await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
-      await globalThis.shelf.fineTune();
-      globalThis.sent = globalThis.shelf.sync().catch((error) => error.code);
-    });
+    await begin(page);
     await until(() => round.state.uploads.length === 1);
     await page.run((consent) => globalThis.shelf.setConsent(consent), consent);
     await until(() => round.state.closed === 1);
@@ -266,16 +241,7 @@ suite.test(
   async ({ page, url }) => {
     page.expectProblem(/503/);
     round.reset({ task: at(url, task()), answer: () => 503 });
-    await withShelf(
-      page,
-      "",
-      async (t) => {
-        await t.click(1);
-        await t.shelf.fineTune();
-        await t.shelf.sync();
-      },
-      joined(),
-    );
+    await withShelf(page, "", contribute, joined());
     await page.open("/blank.html");
     round.change({ answer: () => 201 });
     const before = uploads().length;
@@ -360,12 +326,7 @@ suite.test(
         );
       });
     };
-    await page.run(async () => {
-      const { Onshelf } = globalThis.onshelf;
-      const sync = { task: "/round/task.json", max_delay_ms: 0 };
-      const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
-      globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
-    });
+    await load(page);
     for (let n = 0; n < 12; n++) assert.equal(await takePart(`task-${n}`), "sent");
     assert.equal(await takePart("task-12"), "BUDGET_EXHAUSTED");
     assert.equal(round.state.uploads.length, 12);
@@ -398,17 +359,11 @@ suite.test("two tabs at once: one report", async ({ page, url }) => {
     task: at(url, task()),
     answer: () => new Promise((done) => setTimeout(() => done(201), 300)),
   });
-  const start = async () => {
-    const { Onshelf } = globalThis.onshelf;
-    const sync = { task: "/round/task.json", max_delay_ms: 0 };
-    const options = { model: "/fake.json", publicKeys: ["key"], device: "cpu", sync };
-    globalThis.shelf = await Onshelf.load({ ...options, consent: "device+sync" });
-    await globalThis.shelf.track({ event: "view_item", item_id: "item-1" });
-    await globalThis.shelf.fineTune();
-  };
   const other = await page.sibling();
-  await page.run(start);
-  await other.run(start);
+  for (const one of [page, other]) {
+    await load(one);
+    await learn(one);
+  }
   const take = () => globalThis.shelf.sync();
   const both = await Promise.all([page.run(take), other.run(take)]);
   assert.deepEqual(both.map(({ outcome }) => outcome).sort(), ["another tab", "sent"]);

@@ -1,6 +1,5 @@
 /** Tasks of private rounds made here, with Node's own cryptography; docs/formats.md says what is in them. */
 
-import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { createHash, generateKeyPairSync } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -121,19 +120,3 @@ export function openReport(envelope, report, of = OWN) {
 }
 
 const OWN = { key: KEY, secrets: [KEYS.leader.secret, KEYS.helper.secret] };
-
-/** Takes part by hand; what came of it, or the error's code and message. */
-export const sync = (page) =>
-  page.run(() => globalThis.shelf.sync().catch(({ code, message }) => ({ code, message })));
-
-/** A report is sent, by this call or, moments ago, by the worker itself; what this call says. */
-export async function assertSent(page, message = "") {
-  const report = await sync(page);
-  assert.ok(
-    ["sent", "already sent"].includes(report.outcome),
-    `${message} ${JSON.stringify(report)}`,
-  );
-  const { last_task } = await page.run(async () => (await globalThis.shelf.inspect()).sync);
-  assert.equal(last_task.outcome, "sent", message);
-  return report;
-}

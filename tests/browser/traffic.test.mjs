@@ -4,12 +4,9 @@
  */
 
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { aggregators } from "./aggregators.mjs";
 import { browserSuite } from "./harness.mjs";
-import { ITEMS, KEYS as SHOP_KEYS, MANIFEST, MODEL, REAL } from "./real.mjs";
+import { DIGEST, dimensionOf, ITEMS, KEYS as SHOP_KEYS, MANIFEST, REAL } from "./real.mjs";
 import { register, shopsWorker } from "./service-workers.mjs";
 import { KEY } from "./signing.mjs";
 import { KEYS, signedTask, task, versionLog } from "./tasks.mjs";
@@ -91,22 +88,15 @@ async function visit(page, consent, worker = false) {
 }
 
 function prepare(url) {
-  const envelope = JSON.parse(readFileSync(join(MODEL, "models/latest.json"), "utf8"));
-  const payload = Buffer.from(envelope.payload, "base64");
-  const { dim, subspaces } = JSON.parse(payload.toString("utf8")).student;
-  const model = createHash("sha256").update(payload).digest("hex");
-  // Round 1 is about the second part of the trend; see crates/core/src/part.rs.
-  const book = 256 * (dim / subspaces);
-  const most = Math.floor(4_096 / book);
-  const parts = Math.ceil(subspaces / most);
-  const first = (1 % parts) * most;
-  const dimension = Math.min(most, subspaces - first) * book;
   const lists = {
     leader: KEYS.leader.list,
     helper: KEYS.helper.list,
-    log: versionLog([model]),
+    log: versionLog([DIGEST]),
   };
-  round.reset({ ...lists, task: signedTask(task({ url, model, dimension })) });
+  round.reset({
+    ...lists,
+    task: signedTask(task({ url, model: DIGEST, dimension: dimensionOf(1) })),
+  });
   seen.length = 0;
 }
 

@@ -4,7 +4,7 @@
  * Runs `work(tools)` in the page on a freshly loaded Onshelf (CPU, no storage) and disposes it.
  *
  * Tools: `shelf`; `click(n)` views item n; `ids()` the session's items; `changes` heard so far;
- * `attempt(promise)` gives `{ value }` or `{ code, remedy, named }`; `until(condition)` waits up
+ * `attempt(promise)` gives `{ value }` or `{ code, message, remedy, named }`; `until(condition)` waits up
  * to ten seconds; `argument` as given.
  *
  * @param {import("./harness.mjs").TestPage} page
@@ -18,7 +18,8 @@ export function withShelf(page, switches, work, { options = {}, argument } = {})
   const source = `(async ({ switches, options, argument }) => {
     const { Onshelf, OnshelfError } = globalThis.onshelf;
     const attempt = (promise) => promise.then((value) => ({ value }), (error) =>
-      ({ code: error.code, remedy: error.remedy, named: error instanceof OnshelfError }));
+      ({ code: error.code, message: error.message, remedy: error.remedy,
+        named: error instanceof OnshelfError }));
     const until = async (condition) => {
       for (let round = 0; round < 400; round++) {
         if (await condition()) return;

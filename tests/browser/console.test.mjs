@@ -84,7 +84,7 @@ suite.test("a round: sizes against the minimum, differences, ε, versions", asyn
 suite.test("a refused round says why", async ({ page }) => {
   const raw = await open(page, made.REFUSED);
   await raw.click(`${id("rounds")} summary >> nth=0`);
-  assert.match(await raw.textContent(`${id("rounds")} .reasons`), /worse in RareItems/);
+  assert.match(await raw.textContent(`${id("rounds")} .reasons`), /worse in AfterRareItems/);
   assert.match(await raw.textContent(id("budget")), /used up/);
 });
 

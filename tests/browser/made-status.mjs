@@ -47,9 +47,9 @@ const verdict = (gain, reasons = []) => ({
     { segment: "all", gain, error: 0.0011, sessions: 1500 },
     { segment: "early_clicks", gain: gain + 0.0009, error: 0.0014, sessions: 1320 },
     { segment: "late_clicks", gain: gain - 0.0004, error: 0.0016, sessions: 870 },
-    { segment: "known_items", gain: gain + 0.0006, error: 0.0012, sessions: 1410 },
+    { segment: "after_known_items", gain: gain + 0.0006, error: 0.0012, sessions: 1410 },
     {
-      segment: "rare_items",
+      segment: "after_rare_items",
       gain: reasons.length ? -0.0093 : 0.0002,
       error: 0.0031,
       sessions: 402,
@@ -142,7 +142,7 @@ export function MID_ROUND(now) {
 export function REFUSED(now) {
   const status = MID_ROUND(now);
   const [lineage] = status.lineages;
-  const reasons = ["worse in RareItems: -0.00930 ± 0.00310 in MRR@20"];
+  const reasons = ["worse in AfterRareItems: -0.00930 ± 0.00310 in MRR@20"];
   lineage.rounds[4] = round(
     now,
     4,

@@ -56,7 +56,7 @@ suite.test("a manifest changed after signing", async ({ page }) => {
 });
 
 suite.test("a newer format", async ({ page }) => {
-  const told = await load(page, publish("newer", { change: (m) => ({ ...m, format: 3 }) }));
+  const told = await load(page, publish("newer", { change: (m) => ({ ...m, format: 4 }) }));
   assert.equal(told.code, "FORMAT_TOO_NEW");
   assert.match(told.message, /update onshelf/);
 });

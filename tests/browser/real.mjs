@@ -41,8 +41,9 @@ export function dimensionOf(round) {
   const { dim, subspaces } = JSON.parse(manifest.toString("utf8")).student;
   const book = 256 * (dim / subspaces);
   const most = Math.floor(4_096 / book);
-  const first = (round % Math.ceil(subspaces / most)) * most;
-  return Math.min(most, subspaces - first) * book;
+  const first = (round % (Math.ceil(subspaces / most) + 1)) * most;
+  // The centroids, then the levels of the bias.
+  return first < subspaces ? Math.min(most, subspaces - first) * book : 256;
 }
 
 /** Keys that the test pages trust. */

@@ -472,7 +472,7 @@ def manifests():
     def signed_by(sig):
         return good | dict(signatures=[dict(keyid=public[0], sig=sig)])
 
-    newer = json.dumps(manifest | dict(format=3, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
+    newer = json.dumps(manifest | dict(format=4, surprise=[1]), separators=(",", ":"), ensure_ascii=False).encode()
     bad = [dict(what="a flipped payload bit", error="BadSignature", envelope=e) for e in flipped]
     bad += [
         dict(what="a flipped signature bit", error="BadSignature",
@@ -523,9 +523,10 @@ def trends(rng):
     codes[:, :-1] %= 5
     trend, query = numbers(rng, subspaces, CENTROIDS, dim // subspaces, scale=0.2), unit(numbers(rng, dim))
     target = 4
+    level_trend = numbers(rng, CENTROIDS, scale=0.2)
 
-    def scores(t):
-        return decode(codes, centroids + t) @ query / temperature + levels[codes[:, -1]]
+    def scores(t, moved=level_trend):
+        return decode(codes, centroids + t) @ query / temperature + (levels + moved)[codes[:, -1]]
 
     def loss(theta):
         t = trend.copy()
@@ -533,12 +534,15 @@ def trends(rng):
         return -math.log(softmax(scores(t))[target - 1])
 
     gradient = central_differences(loss, trend[:, :5].reshape(-1))
+    level_gradient = central_differences(lambda theta: -math.log(softmax(scores(trend, theta))[target - 1]), level_trend)
     shares = softmax(scores(trend))
     masses = np.einsum("imc,i->mc", np.eye(CENTROIDS)[codes[:, :-1]], shares)
     write("trend.json", dict(dim=dim, subspaces=subspaces, temperature=temperature, codes=codes,
-                             centroids=centroids.reshape(-1), levels=levels, trend=trend.reshape(-1), query=query,
+                             centroids=centroids.reshape(-1), levels=levels, trend=np.concatenate([trend.reshape(-1), level_trend]),
+                             query=query,
                              scores=scores(trend), target=target, shares=shares, used=5,
-                             masses=masses[:, :5].reshape(-1), gradient=gradient))
+                             masses=masses[:, :5].reshape(-1), gradient=gradient,
+                             level_gradient=level_gradient))
 
 
 def main():

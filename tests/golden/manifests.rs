@@ -72,7 +72,7 @@ fn every_bad_manifest_is_refused_for_its_own_reason() {
             "BadSignature" => matches!(error, VersionError::BadSignature(_)),
             "UntrustedKey" => matches!(error, VersionError::UntrustedKey { .. }),
             "Invalid" => matches!(error, VersionError::Invalid(_)),
-            "TooNew" => matches!(error, VersionError::TooNew { found: 3, .. }),
+            "TooNew" => matches!(error, VersionError::TooNew { found: 4, .. }),
             other => panic!("unknown expectation {other}"),
         };
         assert!(fits, "{}: {error:?}, expected {}", bad.what, bad.error);

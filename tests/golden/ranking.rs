@@ -70,6 +70,7 @@ struct TrendFile {
     used: usize,
     masses: Vec<f32>,
     gradient: Vec<f32>,
+    level_gradient: Vec<f32>,
 }
 
 #[test]
@@ -83,14 +84,14 @@ fn a_trend_scores_and_its_gradient_agrees() {
     close("scores", &scores, &t.scores, 1e-4);
     softmax(&mut scores);
     close("shares", &scores, &t.shares, 1e-5);
-    let mut masses = vec![0.0; t.subspaces * CENTROIDS];
+    let mut masses = vec![0.0; (t.subspaces + 1) * CENTROIDS];
     table.add_masses(&scores, &mut masses);
     let used = |books: &[f32], width: usize| -> Vec<f32> {
         books.chunks_exact(CENTROIDS * width).flat_map(|book| book[..t.used * width].to_vec()).collect()
     };
-    close("masses", &used(&masses, 1), &t.masses, 1e-5);
+    close("masses", &used(&masses[..t.subspaces * CENTROIDS], 1), &t.masses, 1e-5);
     // The gradient that `onshelf_model::shared` is made of: (mass − clicked) · query / temperature.
-    let own = table.centroids_of(t.target).unwrap();
+    let own = table.codes_of(t.target).unwrap();
     let width = t.dim / t.subspaces;
     let mut gradient = Vec::new();
     for (m, query) in scaled.chunks_exact(width).enumerate() {
@@ -100,6 +101,12 @@ fn a_trend_scores_and_its_gradient_agrees() {
         }
     }
     close("gradient", &used(&gradient, width), &t.gradient, 1e-4);
+    // And of a bias level: mass − clicked.
+    let level = |code: usize| {
+        masses[t.subspaces * CENTROIDS + code] - f32::from(u8::from(usize::from(own[t.subspaces]) == code))
+    };
+    let found: Vec<f32> = (0..CENTROIDS).map(level).collect();
+    close("gradient of the levels", &found, &t.level_gradient, 1e-4);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use onshelf_core::rank::CENTROIDS;
 use onshelf_core::weights::Tensor;
 use onshelf_model::personal::loss_of;
 use onshelf_model::shared::{Scratch, add_wish, contribution};
-use onshelf_model::student::{Compute, SessionInput, Student, TREND};
+use onshelf_model::student::{Compute, LEVEL_TREND, SessionInput, Student, TREND};
 use pollster::block_on;
 
 use crate::shape::{Session, StudentFile};
@@ -14,11 +14,20 @@ fn input(session: &Session) -> SessionInput {
     SessionInput { items: session.items.clone(), kinds: session.kinds.clone(), gaps: session.gaps.clone() }
 }
 
-/// The student with a trend.
+/// The level of one item alone, beside three that all others share.
+const LONELY: usize = 200;
+
+/// The student with a trend, and levels that a device may speak of.
 fn student(file: &StudentFile, trend: &[f32]) -> Student {
-    let mut weights = file.weights(&file.codes);
+    let mut codes = file.codes.clone();
+    for (at, row) in codes.iter_mut().enumerate() {
+        *row.last_mut().unwrap() = if at == 0 { LONELY as u8 } else { (at % 3) as u8 };
+    }
+    let mut weights = file.weights(&codes);
     let shape = vec![file.shape.subspaces, CENTROIDS, file.shape.dim / file.shape.subspaces];
-    weights.floats.insert(TREND.into(), Tensor { shape, values: trend.to_vec() });
+    let (centroids, levels) = trend.split_at(CENTROIDS * file.shape.dim);
+    weights.floats.insert(TREND.into(), Tensor { shape, values: centroids.to_vec() });
+    weights.floats.insert(LEVEL_TREND.into(), Tensor { shape: vec![CENTROIDS], values: levels.to_vec() });
     Student::new(&weights, &file.shape, &Compute::Cpu).unwrap()
 }
 
@@ -42,7 +51,7 @@ fn loss(student: &Student, session: &Session) -> f64 {
 
 fn wish(student: &Student, session: &Session) -> (Vec<f32>, usize, f64) {
     let vectors = student.encode(&input(session));
-    let mut out = vec![0.0; student.table().centroids().len()];
+    let mut out = vec![0.0; student.table().trend_len()];
     let (positions, loss) =
         block_on(add_wish(student, &vectors, &session.items, &mut Scratch::default(), &mut out)).unwrap();
     (out, positions, loss)
@@ -51,7 +60,7 @@ fn wish(student: &Student, session: &Session) -> (Vec<f32>, usize, f64) {
 #[test]
 fn a_wish_is_the_negative_gradient_of_the_exact_loss() {
     let file = StudentFile::read();
-    let n = CENTROIDS * file.shape.dim;
+    let n = CENTROIDS * (file.shape.dim + 1);
     let trend = some_trend(n);
     let session = file.sessions.iter().max_by_key(|s| s.items.len()).unwrap();
     let own = student(&file, &trend);
@@ -62,7 +71,12 @@ fn a_wish_is_the_negative_gradient_of_the_exact_loss() {
     let mut largest: Vec<usize> = (0..n).collect();
     largest.sort_by(|a, b| wished[*b].abs().total_cmp(&wished[*a].abs()));
     assert!(wished[largest[0]].abs() > 0.1);
-    for &at in largest[..12].iter().chain(&largest[n - 4..]) {
+    let levels: Vec<usize> = largest.iter().copied().filter(|at| *at >= CENTROIDS * file.shape.dim).collect();
+    let first_level = CENTROIDS * file.shape.dim;
+    assert_eq!(wished[first_level + LONELY], 0.0, "a level of one item");
+    assert!(levels[..3].iter().all(|at| wished[*at] != 0.0 && at - first_level < 3));
+    let unused = largest[n - 4..].iter().filter(|at| **at != first_level + LONELY);
+    for &at in largest[..12].iter().chain(unused).chain(&levels[..3]) {
         let moved = |by: f32| {
             let mut there = trend.clone();
             there[at] += by;
@@ -77,8 +91,8 @@ fn a_wish_is_the_negative_gradient_of_the_exact_loss() {
 #[test]
 fn a_trend_changes_scores_but_no_session_vector() {
     let file = StudentFile::read();
-    let trend = some_trend(CENTROIDS * file.shape.dim);
-    let plain = Student::new(&file.weights(&file.codes), &file.shape, &Compute::Cpu).unwrap();
+    let trend = some_trend(CENTROIDS * (file.shape.dim + 1));
+    let plain = student(&file, &vec![0.0; trend.len()]);
     let taught = student(&file, &trend);
     for session in &file.sessions {
         let vectors = plain.encode(&input(session));
@@ -97,14 +111,15 @@ fn a_trend_changes_scores_but_no_session_vector() {
 #[test]
 fn a_contribution_is_its_part_of_the_wishes_by_the_root_of_the_positions() {
     let file = StudentFile::read();
-    let own = student(&file, &some_trend(CENTROIDS * file.shape.dim));
+    let own = student(&file, &some_trend(CENTROIDS * (file.shape.dim + 1)));
     let sessions: Vec<&Session> = file.sessions.iter().filter(|s| s.items.len() > 1).take(2).collect();
     let vectors: Vec<Vec<f32>> = sessions.iter().map(|s| own.encode(&input(s))).collect();
     let pairs: Vec<(&[f32], &[u32])> =
         vectors.iter().zip(&sessions).map(|(v, s)| (&v[..], &s.items[..])).collect();
-    let mut all = Vec::new();
+    let mut all = vec![f32::NAN; own.table().trend_len()];
     for part in Part::all(&file.shape).unwrap() {
-        all.extend(block_on(contribution(&own, &part, &pairs, &mut Scratch::default())).unwrap().unwrap());
+        let given = block_on(contribution(&own, &part, &pairs, &mut Scratch::default())).unwrap().unwrap();
+        all[part.range(&file.shape).unwrap()].copy_from_slice(&given);
     }
     let wishes: Vec<(Vec<f32>, usize, f64)> = sessions.iter().map(|s| wish(&own, s)).collect();
     let root = (wishes.iter().map(|w| w.1).sum::<usize>() as f32).sqrt();
@@ -115,6 +130,6 @@ fn a_contribution_is_its_part_of_the_wishes_by_the_root_of_the_positions() {
     let nothing: [(&[f32], &[u32]); 1] = [(&vectors[0][..file.shape.dim], &sessions[0].items[..1])];
     let part = Part::of_round(&file.shape, 0).unwrap();
     assert_eq!(block_on(contribution(&own, &part, &nothing, &mut Scratch::default())).unwrap(), None);
-    let beyond = Part { first: file.shape.subspaces, count: 1 };
+    let beyond = Part { first: file.shape.subspaces + 1, count: 1 };
     assert!(block_on(contribution(&own, &beyond, &pairs, &mut Scratch::default())).is_err());
 }

@@ -22,7 +22,7 @@ use crate::built::{TRAINED_TO, built};
 
 const DELTA: f64 = 1e-6;
 
-/// The shop's student, and what shoppers of the next period contribute to its only part.
+/// The shop's student, and what shoppers of the next period contribute to the part that says most: all centroids.
 fn contributions() -> (Student, Vec<(Read, Vec<f32>)>) {
     let loaded = student::load(&built().student_dir()).unwrap();
     let weights = Weights::from_safetensors(&loaded.file).unwrap();
@@ -32,7 +32,7 @@ fn contributions() -> (Student, Vec<(Read, Vec<f32>)>) {
         Corpus::new(&data, &CorpusOptions { last_period: TRAINED_TO, ..Default::default() }).unwrap();
     let set = corpus.tests(&data, data.sessions.in_period(TRAINED_TO + 1));
     let parts = Part::all(student.shape()).unwrap();
-    assert_eq!(parts.len(), 1);
+    assert_eq!(parts.len(), 2);
     let reads = read(&student, &set, &Silent).unwrap();
     let given = reads.into_iter().filter_map(|r| {
         let own = [(&r.vectors[..], &r.items[..])];
@@ -51,7 +51,7 @@ fn guess(table: &ItemTable, given: &[f32]) -> u32 {
         given[at..at + width].iter().map(|x| x * x).sum::<f32>().sqrt()
     };
     let score = |item: u32| -> f32 {
-        let codes = table.centroids_of(item).unwrap();
+        let codes = &table.codes_of(item).unwrap()[..table.subspaces()];
         codes.iter().enumerate().map(|(m, code)| length(m, *code)).sum()
     };
     (1..=table.items() as u32).max_by(|a, b| score(*a).total_cmp(&score(*b))).unwrap()

@@ -5,14 +5,14 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+use onshelf_core::part::Part;
 use onshelf_core::protocol::hpke::Keypair;
 use onshelf_core::protocol::manifest::{Aggregator, TaskManifest};
-use onshelf_core::rank::CENTROIDS;
 use onshelf_core::version::log::{Event, VersionLog};
 use onshelf_core::version::{Manifest, Role, VerifiedManifest};
 use onshelf_core::weights::Weights;
 use onshelf_model::shared::{Scratch, add_wish};
-use onshelf_model::student::{Compute, Student, TREND};
+use onshelf_model::student::{Compute, LEVEL_TREND, Student, TREND};
 use onshelf_trainer::collect::{
     self, Folders, LEDGER, OpenOptions, Outcome, Places, Round, Stage, Sum, Sums, ledger, publish,
 };
@@ -85,18 +85,19 @@ struct Shoppers<'a> {
 }
 
 impl Shoppers<'_> {
-    fn contributions(&self) -> Vec<Vec<f32>> {
+    /// To the part that a round is about.
+    fn contributions(&self, round: u64) -> Vec<Vec<f32>> {
         let data = Dataset::load(&built().data()).unwrap();
         let corpus =
             Corpus::new(&data, &CorpusOptions { last_period: TRAINED_TO, ..Default::default() }).unwrap();
         let set = corpus.tests(&data, data.sessions.in_period(TRAINED_TO + 1));
         let shape = serving(self.folders).manifest.student;
         let student = Student::new(&weights(self.folders), &shape, &Compute::Cpu).unwrap();
+        let range = Part::of_round(&shape, round).unwrap().range(&shape).unwrap();
         let wish = |r: &onshelf_trainer::sync::judge::Read| {
-            let mut out = vec![0.0; CENTROIDS * shape.dim];
+            let mut out = vec![0.0; student.table().trend_len()];
             block_on(add_wish(&student, &r.vectors, &r.items, &mut Scratch::default(), &mut out)).unwrap();
-            out.iter_mut().for_each(|x| *x *= self.sign);
-            out
+            out[range.clone()].iter().map(|x| self.sign * x).collect()
         };
         read(&student, &set, &Silent).unwrap().iter().map(wish).collect()
     }
@@ -108,7 +109,7 @@ impl Sums for Shoppers<'_> {
         let encoding = task.parameters().encoding;
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut out = Sum { reports: 0, sum: vec![0; encoding.length()] };
-        for contribution in self.contributions() {
+        for contribution in self.contributions(task.parameters().round) {
             for _ in 0..20 {
                 let report = encoding.encode(&contribution, &mut || rng.next_u32())?;
                 out.sum.iter_mut().zip(report).for_each(|(s, v)| *s += i128::from(v));
@@ -158,11 +159,15 @@ fn a_good_sum_becomes_a_version_and_can_be_taken_back() {
     let Stage::Over(Outcome::Published { version, verdict }) = over.stage.clone() else { panic!("{over:?}") };
     assert!(verdict.differences[0].gain > 0.0);
     let after = serving(&folders);
-    assert_eq!((&after.version, after.manifest.format), (&version, 2));
+    assert_eq!((&after.version, after.manifest.format), (&version, 3));
     assert_eq!(after.manifest.previous.as_ref(), Some(&before.version));
     // What devices learned carries over: nothing but the trend is new.
     assert_eq!((before.manifest.format, &before.manifest.frozen), (1, &after.manifest.frozen));
     assert!(weights(&folders).floats[TREND].values.iter().any(|x| *x != 0.0));
+    assert!(
+        weights(&folders).floats[LEVEL_TREND].values.iter().all(|x| *x == 0.0),
+        "of which no round was yet"
+    );
     let published = (Event::Published, before.digest.clone());
     assert_eq!(log(&folders), [published.clone(), (Event::Published, after.digest.clone())]);
 

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use onshelf_core::version::{Manifest, signing_key};
+use onshelf_core::version::{MANIFEST_FORMAT, Manifest, signing_key};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::inspect::inspect;
 use onshelf_trainer::{export, student, teacher};
@@ -226,7 +226,7 @@ fn a_newer_version() {
     let latest = scratch.path().join("latest.json");
     let read = Manifest::verify(&fs::read(&latest).unwrap(), &built.trusted()).unwrap().manifest;
     let key = signing_key(&fs::read_to_string(built.key()).unwrap()).unwrap();
-    fs::write(&latest, Manifest { format: 3, ..read }.sign(&key).unwrap().0).unwrap();
+    fs::write(&latest, Manifest { format: MANIFEST_FORMAT + 1, ..read }.sign(&key).unwrap().0).unwrap();
     let error = format!("{:#}", inspect(scratch.path(), &built.trusted()).unwrap_err());
     assert!(error.contains("latest.json") && error.contains("update onshelf"), "{error}");
 }

@@ -1,10 +1,13 @@
 //! Federated rounds on the shared small shop.
 
+use std::sync::LazyLock;
+
 use onshelf_core::part::Part;
 use onshelf_core::slices::add_scaled;
 use onshelf_core::weights::Weights;
 use onshelf_model::shared::{Scratch, add_wish};
 use onshelf_model::student::{Compute, Student};
+use onshelf_trainer::benchmark::federated::poisoning::{self, Attack, Defence};
 use onshelf_trainer::benchmark::federated::{self, Arm, FederatedOptions};
 use onshelf_trainer::corpus::{Corpus, CorpusOptions};
 use onshelf_trainer::dataset::Dataset;
@@ -13,6 +16,7 @@ use onshelf_trainer::sync::judge::{Read, read};
 use onshelf_trainer::sync::optimiser::{self, Released};
 use onshelf_trainer::teacher::TrainOptions;
 use onshelf_trainer::{student, teacher};
+use tempfile::TempDir;
 
 use crate::built::{TRAINED_TO, built, distill_options, train_options};
 
@@ -31,14 +35,24 @@ fn options(student: &std::path::Path, out: &std::path::Path) -> FederatedOptions
     }
 }
 
+/// A student of the shop's first period, to which two later ones are left.
+fn early() -> std::path::PathBuf {
+    static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let teacher = folder.path().join("teacher");
+        let train = TrainOptions { last_period: 0, ..train_options() };
+        teacher::train(&built().data(), &teacher, &train, &Silent).unwrap();
+        let student = folder.path().join("student");
+        student::distill(&built().data(), &teacher, &student, &distill_options(), &Silent).unwrap();
+        folder
+    });
+    FOLDER.path().join("student")
+}
+
 #[test]
 fn every_arm_learns_what_it_may_and_the_same_seed_gives_the_same_table() {
     let folder = tempfile::tempdir().unwrap();
-    let (first, small) = (folder.path().join("teacher"), folder.path().join("student"));
-    let train = TrainOptions { last_period: 0, ..train_options() };
-    teacher::train(&built().data(), &first, &train, &Silent).unwrap();
-    student::distill(&built().data(), &first, &small, &distill_options(), &Silent).unwrap();
-    let options = options(&small, folder.path());
+    let options = options(&early(), folder.path());
     let done = federated::run(&options, &Silent).unwrap();
     let arms: Vec<Arm> = done.lines.iter().map(|line| line.arm).collect();
     let [few, many] = [10, 100_000];
@@ -60,6 +74,32 @@ fn every_arm_learns_what_it_may_and_the_same_seed_gives_the_same_table() {
     }
     assert!(std::fs::read_to_string(folder.path().join("federated.svg")).unwrap().contains("<svg"));
     assert_eq!(done.to_markdown(), federated::run(&options, &Silent).unwrap().to_markdown());
+}
+
+#[test]
+fn poison_works_where_nothing_is_in_its_way_and_not_behind_the_defences() {
+    let folder = tempfile::tempdir().unwrap();
+    let done = poisoning::run(&options(&early(), folder.path()), &Silent).unwrap();
+    let (frozen, seen) = (done.frozen.0.mrr_20, done.frozen.1);
+    let line = |attack, share, defence| {
+        let wanted = |l: &&poisoning::Line| (l.attack, l.share, l.defence) == (attack, share, defence);
+        done.lines.iter().find(wanted).unwrap()
+    };
+    // Shoppers alone do no harm to a server that trusts them; one attacker in twenty, unchecked, does as they please.
+    assert!(line(None, 0.0, Defence::Averaging).test.mrr_20 > 0.98 * frozen);
+    for attack in [Attack::SignFlip, Attack::MaximumNorm] {
+        let found = line(Some(attack), 0.05, Defence::Averaging);
+        assert!(found.test.mrr_20 < 0.8 * frozen, "{attack}: {} of {frozen}", found.test.mrr_20);
+    }
+    let promoted = line(Some(Attack::Promotion), 0.05, Defence::Averaging).exposure;
+    assert!(seen < 0.1 && promoted > 0.5, "seen before {promoted} of the clicks, {seen} before");
+    for line in done.lines.iter().filter(|l| l.attack.is_some() && l.defence == Defence::All) {
+        let what = format!("{:?} by {}: {:?}, seen {}", line.attack, line.share, line.test, line.exposure);
+        assert!(line.test.mrr_20 > 0.98 * frozen, "{what}");
+        assert!(line.exposure < seen + 0.02, "{what}");
+    }
+    let table = std::fs::read_to_string(folder.path().join("poisoning.md")).unwrap();
+    assert_eq!(table.matches("\n| promotion of an item |").count(), 18);
 }
 
 #[test]
@@ -102,7 +142,7 @@ fn sums(student: &Student, sessions: &[Read], noise: f64) -> Vec<Released> {
 
 fn loss(student: &mut Student, trend: &[f32], sessions: &[Read]) -> f64 {
     student.set_trend(trend.to_vec()).unwrap();
-    let mut wish = vec![0.0; student.table().centroids().len()];
+    let mut wish = vec![0.0; student.table().trend_len()];
     let (mut positions, mut sum) = (0, 0.0);
     for r in sessions {
         let mut scratch = Scratch::default();
@@ -116,7 +156,7 @@ fn loss(student: &mut Student, trend: &[f32], sessions: &[Read]) -> f64 {
 #[test]
 fn a_sum_is_followed_to_what_its_sessions_want_and_noise_is_not() {
     let (mut student, old, new) = old_and_new();
-    let nowhere = vec![0.0; student.table().centroids().len()];
+    let nowhere = vec![0.0; student.table().trend_len()];
     let run = |student: &mut Student, released: &[Released]| {
         let passes = optimiser::trends(student, released, &old, 1, &Silent).unwrap();
         assert_eq!(passes.len(), optimiser::PASSES);

@@ -1,9 +1,9 @@
 //! What of a student is synced in one round.
 //!
 //! The shared parameters are the **trend**: a movement of every centroid that scores, `[subspaces, 256,
-//! width]`. It is dense: a centroid stands for hundreds of items, and the exact softmax gives each of them a
-//! gradient. A report holds at most 4,096 values, so a round syncs some neighbouring subspaces of it, and
-//! the next round the next ones: its *part*.
+//! width]`, and of the 256 bias levels. It is dense: a centroid or a level stands for a hundred items and more, and the
+//! exact softmax gives each of them a gradient. A report holds at most 4,096 values, so a round syncs some neighbouring
+//! subspaces, and the next round the next ones, the levels last: its *part*.
 
 use std::fmt;
 use std::ops::Range;
@@ -14,6 +14,10 @@ use thiserror::Error;
 use crate::privacy::encode::MAX_DIMENSION;
 use crate::rank::CENTROIDS;
 use crate::version::StudentShape;
+
+/// How many items share a bias level at least, for devices to contribute to it: what is known of a level is known of none
+/// of its items.
+pub const LEVEL_ITEMS: usize = 10;
 
 /// Why a part was refused.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -27,7 +31,7 @@ pub enum PartError {
     Range(Part, usize),
 }
 
-/// Subspaces `first..first + count` of the trend.
+/// Subspaces `first..first + count` of the trend; the bias levels count as the subspace after the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Part {
@@ -44,7 +48,7 @@ impl fmt::Display for Part {
 }
 
 impl Part {
-    /// The parts that cover the trend, as few as reports allow, in order.
+    /// The parts that cover the trend: the centroids in order, in as few parts as reports allow, then the levels.
     ///
     /// # Errors
     /// [`PartError::Wide`].
@@ -54,8 +58,10 @@ impl Part {
         if most == 0 {
             return Err(PartError::Wide(width));
         }
+        let levels = Self { first: shape.subspaces, count: 1 };
         let firsts = (0..shape.subspaces).step_by(most);
-        Ok(firsts.map(|first| Self { first, count: most.min(shape.subspaces - first) }).collect())
+        let centroids = firsts.map(|first| Self { first, count: most.min(shape.subspaces - first) });
+        Ok(centroids.chain(std::iter::once(levels)).collect())
     }
 
     /// The part that round `round` of a lineage syncs: one after the other, so that neither a server nor
@@ -76,8 +82,10 @@ impl Part {
     pub fn range(&self, shape: &StudentShape) -> Result<Range<usize>, PartError> {
         let bad = || PartError::Range(*self, shape.subspaces);
         let book = CENTROIDS * (shape.dim / shape.subspaces.max(1));
-        let end = self.first.checked_add(self.count).filter(|end| *end <= shape.subspaces).ok_or_else(bad)?;
-        let range = self.first * book..end * book;
+        let last = shape.subspaces + 1;
+        let end = self.first.checked_add(self.count).filter(|end| *end <= last).ok_or_else(bad)?;
+        let start = |at: usize| if at < last { at * book } else { shape.subspaces * book + CENTROIDS };
+        let range = start(self.first)..start(end);
         if (1..=MAX_DIMENSION).contains(&range.len()) { Ok(range) } else { Err(bad()) }
     }
 }
@@ -104,11 +112,12 @@ mod tests {
     #[test]
     fn parts_cover_the_trend_once_and_fit_a_report() {
         for (dim, subspaces, rounds) in
-            [(96, 12, 6), (96, 24, 6), (64, 8, 4), (32, 8, 2), (80, 20, 5), (16, 16, 1)]
+            [(96, 12, 7), (96, 24, 7), (64, 8, 5), (32, 8, 3), (80, 20, 6), (16, 16, 2)]
         {
             let shape = shape(dim, subspaces);
             let parts = Part::all(&shape).unwrap();
             assert_eq!(parts.len(), rounds, "{dim} {subspaces}");
+            let centroids = CENTROIDS * dim;
             let mut end = 0;
             for (round, part) in parts.iter().enumerate() {
                 let range = part.range(&shape).unwrap();
@@ -117,7 +126,8 @@ mod tests {
                 end = range.end;
                 assert_eq!(Part::of_round(&shape, (round + 3 * rounds) as u64), Ok(*part));
             }
-            assert_eq!(end, subspaces * CENTROIDS * (dim / subspaces));
+            assert_eq!(parts.last().unwrap().range(&shape), Ok(centroids..end));
+            assert_eq!(end, centroids + CENTROIDS);
         }
     }
 
@@ -125,7 +135,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         assert_eq!(Part::all(&shape(96, 4)), Err(PartError::Wide(24)));
         let shape = shape(96, 12);
-        for (first, count) in [(0, 0), (0, 3), (11, 2), (usize::MAX, 1)] {
+        for (first, count) in [(0, 0), (0, 3), (11, 3), (12, 2), (13, 1), (usize::MAX, 1)] {
             assert!(Part { first, count }.range(&shape).is_err(), "{first} {count}");
         }
     }

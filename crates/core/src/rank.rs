@@ -55,9 +55,9 @@ pub struct ItemTable {
     codes: Vec<u8>,
     centroids: Vec<f32>,
     bias: Vec<f32>,
-    /// Of the centroids' shape, or empty: added to them for scoring.
+    /// Of the shape of centroids and bias levels, or empty: added to them for scoring.
     trend: Vec<f32>,
-    /// Centroids and trend; empty where there is no trend.
+    /// Centroids and bias levels, with the trend; empty where there is no trend.
     moved: Vec<f32>,
 }
 
@@ -129,7 +129,7 @@ impl ItemTable {
         &self.centroids
     }
 
-    /// The bias levels, `[256]`.
+    /// The bias levels without the trend, `[256]`.
     #[must_use]
     pub fn bias(&self) -> &[f32] {
         &self.bias
@@ -139,7 +139,9 @@ impl ItemTable {
         self.subspaces + 1
     }
 
-    fn codes_of(&self, item: u32) -> Option<&[u8]> {
+    /// What `item` is made of: a centroid a subspace, its bias level last; `None` for an unknown item.
+    #[must_use]
+    pub fn codes_of(&self, item: u32) -> Option<&[u8]> {
         let start = (item as usize).checked_sub(1)? * self.row();
         self.codes.get(start..start + self.row())
     }
@@ -161,10 +163,10 @@ impl ItemTable {
         }
     }
 
-    /// The bias of `item`; 0 for padding and unknown items.
+    /// The bias of `item`, moved by the trend; 0 for padding and unknown items.
     #[must_use]
     pub fn bias_of(&self, item: u32) -> f32 {
-        self.codes_of(item).map_or(0.0, |codes| self.bias[codes[self.subspaces] as usize])
+        self.codes_of(item).map_or(0.0, |codes| self.levels()[codes[self.subspaces] as usize])
     }
 
     /// The look-up table of a session vector, with the trend: `[subspaces + 1, 256]`, the biases last.
@@ -179,7 +181,7 @@ impl ItemTable {
             let centroids = &self.scoring()[m * CENTROIDS * width..(m + 1) * CENTROIDS * width];
             lut.extend(centroids.chunks_exact(width).map(|c| dot(c, q)));
         }
-        lut.extend_from_slice(&self.bias);
+        lut.extend_from_slice(self.levels());
     }
 
     /// Scores every item (`scores[i]` is item `i + 1`'s): the dot product of its vector (moved by

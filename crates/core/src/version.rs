@@ -18,8 +18,10 @@ use thiserror::Error;
 pub use envelope::{Envelope, EnvelopeSignature};
 pub use fine_tune::{FineTuneConfig, Strategy};
 
-/// The newest manifest format this build reads: 2 has a trend among its tensors, which a reader has to know.
-pub const MANIFEST_FORMAT: u32 = 2;
+/// The newest manifest format this build reads: 3 has a trend of bias levels among its tensors, which a reader has to know.
+pub const MANIFEST_FORMAT: u32 = 3;
+/// What versions with a trend of centroids alone are written as.
+pub const TREND_FORMAT: u32 = 2;
 /// What versions without a trend are written as, so that earlier releases go on reading them.
 pub const PLAIN_FORMAT: u32 = 1;
 

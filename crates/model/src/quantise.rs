@@ -35,6 +35,45 @@ pub fn kmeans(
     Codebook { centroids, codes }
 }
 
+impl Codebook {
+    /// Joins levels (`width` 1) that fewer than `fewest` rows have to their nearest neighbours, until none is left; a
+    /// level that nobody has keeps its place.
+    pub fn join_small(&mut self, data: &[f32], weights: &[f32], fewest: usize) {
+        struct Level {
+            rows: Vec<usize>,
+            value: f32,
+            code: u8,
+        }
+        let mut levels: Vec<Level> = (0..=u8::MAX)
+            .map(|code| {
+                let rows = (0..self.codes.len()).filter(|&row| self.codes[row] == code).collect();
+                Level { rows, value: self.centroids[usize::from(code)], code }
+            })
+            .filter(|level| !level.rows.is_empty())
+            .collect();
+        levels.sort_by(|a, b| a.value.total_cmp(&b.value));
+        while levels.len() > 1 {
+            let smallest = (0..levels.len()).min_by_key(|&at| levels[at].rows.len()).unwrap_or(0);
+            if levels[smallest].rows.len() >= fewest {
+                break;
+            }
+            let small = levels.remove(smallest);
+            let off = |at: usize| levels.get(at).map_or(f32::INFINITY, |l| (l.value - small.value).abs());
+            let near =
+                if smallest > 0 && off(smallest - 1) <= off(smallest) { smallest - 1 } else { smallest };
+            let joined = &mut levels[near];
+            joined.rows.extend(small.rows);
+            let mass = |rows: &[usize]| rows.iter().map(|&r| f64::from(weights[r])).sum::<f64>();
+            let sum: f64 = joined.rows.iter().map(|&r| f64::from(weights[r]) * f64::from(data[r])).sum();
+            joined.value = (sum / mass(&joined.rows).max(f64::MIN_POSITIVE)) as f32;
+        }
+        for level in levels {
+            self.centroids[usize::from(level.code)] = level.value;
+            level.rows.iter().for_each(|&row| self.codes[row] = level.code);
+        }
+    }
+}
+
 fn seed(data: &[f32], width: usize, weights: &[f32], rng: &mut impl Rng) -> Vec<f32> {
     let rows = weights.len();
     let sample: Vec<usize> = (0..rows.min(8192)).map(|_| rng.random_range(0..rows.max(1))).collect();
@@ -132,6 +171,24 @@ mod tests {
             / 1000.0;
         // 280 distinct rows into 256 cells.
         assert!(error < 0.1, "{error}");
+    }
+
+    #[test]
+    fn small_levels_join_their_nearest_neighbours() {
+        // Three items about 0, twelve about 1, one at 3, eleven at 9.
+        let value = |at: usize| [0.0, 1.0, 3.0, 9.0][[3, 15, 16].partition_point(|end| *end <= at)];
+        let data: Vec<f32> = (0..27).map(value).collect();
+        let mut weights = vec![1.0; 27];
+        weights[15] = 4.0;
+        let mut book = kmeans(&data, 1, &weights, 12, &mut ChaCha8Rng::seed_from_u64(7));
+        book.join_small(&data, &weights, 10);
+        let found = |row: usize| book.centroids[usize::from(book.codes[row])];
+        assert!((0..16).all(|row| found(row) == found(0)) && (16..27).all(|row| found(row) == 9.0));
+        assert!((found(0) - (12.0 + 4.0 * 3.0) / 19.0).abs() < 1e-6, "{}", found(0));
+        // Fewer rows than a level needs: one level.
+        book.join_small(&data, &weights, 100);
+        assert!(book.codes.iter().all(|code| *code == book.codes[0]));
+        kmeans(&[], 1, &[], 3, &mut ChaCha8Rng::seed_from_u64(7)).join_small(&[], &[], 10);
     }
 
     #[test]

@@ -208,17 +208,25 @@ fn fisher(weights: &Weights, shape: &StudentShape) -> Result<Option<Vec<f32>>, M
 /// Name of the tensor `[subspaces, 256, dim / subspaces]` that moves the centroids that score; absent
 /// where nobody taught anything yet.
 pub const TREND: &str = "items.trend";
+/// Name of the tensor `[256]` that moves the bias levels; absent where nobody taught anything yet.
+pub const LEVEL_TREND: &str = "items.level_trend";
 
 /// The table with the trend among `weights`, where there is one.
 ///
 /// # Errors
 /// [`ModelError`] where it does not fit.
 pub fn with_trend_of(table: ItemTable, weights: &Weights) -> Result<ItemTable, ModelError> {
-    if !weights.floats.contains_key(TREND) {
+    if !weights.floats.contains_key(TREND) && !weights.floats.contains_key(LEVEL_TREND) {
         return Ok(table);
     }
-    let shape = [table.subspaces(), CENTROIDS, table.dim() / table.subspaces()];
-    let trend = weights.get(TREND, &shape)?.values.clone();
+    let centroids = [table.subspaces(), CENTROIDS, table.dim() / table.subspaces()];
+    let mut trend = Vec::with_capacity(table.trend_len());
+    for (name, shape) in [(TREND, &centroids[..]), (LEVEL_TREND, &[CENTROIDS])] {
+        match weights.floats.contains_key(name) {
+            true => trend.extend_from_slice(&weights.get(name, shape)?.values),
+            false => trend.resize(trend.len() + shape.iter().product::<usize>(), 0.0),
+        }
+    }
     Ok(table.with_trend(trend)?)
 }
 

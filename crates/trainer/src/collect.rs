@@ -30,7 +30,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::files::{make_secret, write_atomic, write_json};
 use crate::progress::Progress;
-use crate::sync::canary::{Verdict, verdict};
+use crate::sync::canary::Verdict;
+use crate::sync::gate::gate;
 use crate::sync::judge;
 use crate::sync::optimiser::{self, Released};
 use ledger::{Ledger, Release};
@@ -211,11 +212,11 @@ pub fn finish(
     };
     let (outcome, trend) = judge_sum(&shop, &released, progress)?;
     let outcome = match trend {
-        Some(trend) if outcome.passes() => {
+        Some(trend) => {
             let version = publish::with_trend(folders, &shop, &trend, &outcome, now, step)?;
             Outcome::Published { version, verdict: outcome }
         }
-        _ => Outcome::Refused { verdict: outcome },
+        None => Outcome::Refused { verdict: outcome },
     };
     step("published");
     round.stage = Stage::Over(outcome);
@@ -255,7 +256,7 @@ fn release(
 /// The ledger's name in the folder of rounds.
 pub const LEDGER: &str = "ledger.jsonl";
 
-/// What the canary says of the best step along a sum, and the trend after it.
+/// What the canary says of the best step along a sum, and the trend after it where that may serve.
 fn judge_sum(
     shop: &Shop,
     released: &Released,
@@ -264,25 +265,9 @@ fn judge_sum(
     let public = shop.public(progress)?;
     let mut student = shop.student()?;
     let passes = optimiser::trends(&mut student, std::slice::from_ref(released), &public.old, 1, progress)?;
-    let clicks = |student: &_, half: usize| judge::clicks(student, &public.halves[half], &public.counts);
-    let mean = |clicks: &[crate::sync::canary::Click]| {
-        clicks.iter().map(|c| c.value).sum::<f64>() / clicks.len().max(1) as f64
-    };
-    let before = clicks(&student, 1)?;
-    let mut best = (mean(&clicks(&student, 0)?), None);
-    for trend in passes {
-        student.set_trend(trend.clone())?;
-        let found = mean(&clicks(&student, 0)?);
-        if found > best.0 {
-            best = (found, Some(trend));
-        }
-    }
-    let Some(trend) = best.1 else {
-        let reasons = vec!["no step along the sum made the deciding sessions better".to_owned()];
-        return Ok((Verdict { differences: Vec::new(), reasons }, None));
-    };
-    student.set_trend(trend.clone())?;
-    Ok((verdict(&before, &clicks(&student, 1)?), Some(trend)))
+    gate(&mut student, passes, |student, half| {
+        judge::clicks(student, &public.halves[half as usize], &public.counts)
+    })
 }
 
 /// Gives the newest round up, whatever became of its reports; what the ledger says of it stays.

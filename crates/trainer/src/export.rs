@@ -19,10 +19,10 @@ use anyhow::{Context, Result, ensure};
 use onshelf_core::catalogue::{Catalogue, CatalogueBuilder, ItemAttributes};
 use onshelf_core::version::log::{Event, VersionLog};
 use onshelf_core::version::{
-    FileEntry, MANIFEST_FORMAT, Manifest, PLAIN_FORMAT, Role, sha256_hex, signing_key, to_hex,
+    FileEntry, MANIFEST_FORMAT, Manifest, PLAIN_FORMAT, Role, TREND_FORMAT, sha256_hex, signing_key, to_hex,
 };
 use onshelf_core::weights::Weights;
-use onshelf_model::student::TREND;
+use onshelf_model::student::{LEVEL_TREND, TREND};
 
 use crate::corpus::{Corpus, CorpusOptions};
 use crate::dataset::Dataset;
@@ -93,7 +93,8 @@ pub fn export(
 /// SHA-256 (hex) of all tensors but what is shared: adapter and trend.
 fn frozen(weights: &[u8]) -> Result<String> {
     let mut weights = Weights::from_safetensors(weights)?;
-    weights.floats.retain(|name, _| !name.starts_with("adapter.") && name != TREND);
+    let shared = |name: &str| name.starts_with("adapter.") || name == TREND || name == LEVEL_TREND;
+    weights.floats.retain(|name, _| !shared(name));
     Ok(sha256_hex(&weights.to_safetensors()?))
 }
 
@@ -114,9 +115,13 @@ pub fn publish(
     ];
     manifest.previous = previous(out);
     manifest.frozen = Some(frozen(weights)?);
-    // A reader that knows no trend would rank by half of the model: it has to refuse.
-    let trend = Weights::from_safetensors(weights)?.floats.contains_key(TREND);
-    manifest.format = if trend { MANIFEST_FORMAT } else { PLAIN_FORMAT };
+    // A reader that knows no trend, or not all of it, would rank by half of the model: it has to refuse.
+    let tensors = Weights::from_safetensors(weights)?.floats;
+    manifest.format = match [TREND, LEVEL_TREND].map(|name| tensors.contains_key(name)) {
+        [_, true] => MANIFEST_FORMAT,
+        [true, false] => TREND_FORMAT,
+        [false, false] => PLAIN_FORMAT,
+    };
     for (file, content) in manifest.files.iter().zip([weights, catalogue]) {
         write_atomic(&out.join(&file.path), content)?;
     }

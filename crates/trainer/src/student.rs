@@ -102,7 +102,9 @@ pub struct ReadyStudent {
 pub fn packing(name: &str) -> Packing {
     let (part, last) = (name.split('.').next(), name.rsplit('.').next());
     match (part, last) {
-        (Some("items"), Some("centroids" | "trend")) | (Some("adapter"), Some("fisher")) => Packing::F16,
+        (Some("items"), Some("centroids" | "trend" | "level_trend")) | (Some("adapter"), Some("fisher")) => {
+            Packing::F16
+        }
         (Some("blocks"), Some("qkv" | "out" | "up" | "down")) => Packing::I8,
         (Some("read"), Some("query" | "key" | "mix")) => Packing::I8,
         _ => Packing::F32,

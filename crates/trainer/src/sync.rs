@@ -3,5 +3,6 @@
 //! Used by `onshelf collect`, which publishes, and by `onshelf benchmark federated`, which measures.
 
 pub mod canary;
+pub mod gate;
 pub mod judge;
 pub mod optimiser;

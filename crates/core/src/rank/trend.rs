@@ -1,18 +1,26 @@
-//! What many shoppers taught about the items, as a movement of the centroids that score.
+//! What many shoppers taught about the items, as a movement of the centroids and bias levels that score.
 
 use super::{CENTROIDS, ItemTable, TableError};
 
 impl ItemTable {
-    /// The same table with another trend, `[subspaces, 256, dim / subspaces]`, in place of the one it has.
+    /// Values of a trend: those of the centroids, `[subspaces, 256, dim / subspaces]`, then those of the bias levels,
+    /// `[256]`.
+    #[must_use]
+    pub fn trend_len(&self) -> usize {
+        self.centroids.len() + self.bias.len()
+    }
+
+    /// The same table with another trend ([`Self::trend_len`] values) in place of the one it has.
     ///
     /// # Errors
     /// [`TableError`] for another length or a number that is not finite.
     pub fn with_trend(mut self, trend: Vec<f32>) -> Result<Self, TableError> {
-        let (found, expected) = (trend.len(), self.centroids.len());
+        let (found, expected) = (trend.len(), self.trend_len());
         if found != expected {
             return Err(TableError::Length { what: "trend", found, expected });
         }
-        let moved: Vec<f32> = self.centroids.iter().zip(&trend).map(|(c, t)| c + t).collect();
+        let moved: Vec<f32> =
+            self.centroids.iter().chain(&self.bias).zip(&trend).map(|(c, t)| c + t).collect();
         if !moved.iter().all(|x| x.is_finite()) {
             return Err(TableError::NotFinite("trend"));
         }
@@ -20,7 +28,7 @@ impl ItemTable {
         Ok(self)
     }
 
-    /// The trend, `[subspaces, 256, dim / subspaces]`; `None` where nobody taught anything yet.
+    /// The trend, [`Self::trend_len`] values; `None` where nobody taught anything yet.
     #[must_use]
     pub fn trend(&self) -> Option<&[f32]> {
         (!self.trend.is_empty()).then_some(&self.trend[..])
@@ -29,7 +37,13 @@ impl ItemTable {
     /// The centroids that score, moved by the trend: `[subspaces, 256, dim / subspaces]`.
     #[must_use]
     pub fn scoring(&self) -> &[f32] {
-        if self.moved.is_empty() { &self.centroids } else { &self.moved }
+        self.moved.get(..self.centroids.len()).unwrap_or(&self.centroids)
+    }
+
+    /// The bias levels that score, moved by the trend: `[256]`.
+    #[must_use]
+    pub fn levels(&self) -> &[f32] {
+        self.moved.get(self.centroids.len()..).unwrap_or(&self.bias)
     }
 
     /// Appends the vector of `item` that scores, moved by the trend; zeros for padding and unknown items.
@@ -40,21 +54,23 @@ impl ItemTable {
         }
     }
 
-    /// Adds each item's share (`shares[i]` is item `i + 1`'s) to the centroids that its vector is made of:
-    /// `masses` is `[subspaces, 256]`.
+    /// Bias levels that fewer than `fewest` items have, and some: to speak of such a level would be to speak of its items.
+    #[must_use]
+    pub fn lonely_levels(&self, fewest: usize) -> Vec<u8> {
+        let mut items = [0_usize; CENTROIDS];
+        self.codes.chunks_exact(self.row()).for_each(|codes| items[usize::from(codes[self.subspaces])] += 1);
+        (0..=u8::MAX).filter(|&level| (1..fewest).contains(&items[usize::from(level)])).collect()
+    }
+
+    /// Adds each item's share (`shares[i]` is item `i + 1`'s) to the centroids that its vector is made of, and to its
+    /// bias level: `masses` is `[subspaces + 1, 256]`.
     pub fn add_masses(&self, shares: &[f32], masses: &mut [f32]) {
         let (books, _) = masses.as_chunks_mut::<CENTROIDS>();
         for (codes, share) in self.codes.chunks_exact(self.row()).zip(shares) {
-            for (book, code) in books.iter_mut().zip(&codes[..self.subspaces]) {
+            for (book, code) in books.iter_mut().zip(codes) {
                 book[*code as usize] += share;
             }
         }
-    }
-
-    /// The centroids that the vector of `item` is made of, one a subspace; `None` for an unknown item.
-    #[must_use]
-    pub fn centroids_of(&self, item: u32) -> Option<&[u8]> {
-        self.codes_of(item).map(|codes| &codes[..self.subspaces])
     }
 }
 
@@ -77,7 +93,7 @@ mod tests {
     #[test]
     fn a_trend_moves_scores_and_not_the_vectors_that_are_read() {
         let (plain, query) = (table(), [0.3, -0.2, 0.9, 0.1]);
-        let mut trend = vec![0.0; plain.centroids().len()];
+        let mut trend = vec![0.0; plain.trend_len()];
         // Centroid 2 of the second subspace: items 2 and 3.
         let at = (CENTROIDS + 2) * 2;
         trend[at..at + 2].copy_from_slice(&[1.0, -2.0]);
@@ -98,23 +114,34 @@ mod tests {
         let dot: f32 = scoring.iter().zip(query).map(|(a, b)| a * b).sum();
         assert!((dot + 0.5 - after[1]).abs() < 1e-6);
         assert_eq!(vector(&|out| moved.push_scoring(0, out)), [0.0; 4]);
+        // Bias level 1: item 2.
+        let mut trend = vec![0.0; plain.trend_len()];
+        trend[plain.centroids().len() + 1] = 0.25;
+        let moved = plain.clone().with_trend(trend).unwrap();
+        let after = scores(&moved, &query);
+        assert!((after[1] - before[1] - 0.25).abs() < 1e-6);
+        assert_eq!((after[0], after[2]), (before[0], before[2]));
+        assert_eq!([1, 2, 3, 4].map(|item| moved.bias_of(item)), [0.5, 0.75, 0.5, 0.0]);
+        assert_eq!((moved.bias(), moved.scoring()), (plain.bias(), plain.scoring()));
     }
 
     #[test]
     fn masses_are_the_shares_of_the_items_of_each_centroid() {
         let table = table();
-        let mut masses = vec![0.0; 2 * CENTROIDS];
+        let mut masses = vec![0.0; 3 * CENTROIDS];
         table.add_masses(&[0.5, 0.25, 0.125], &mut masses);
         assert_eq!((masses[0], masses[3]), (0.75, 0.125));
         assert_eq!((masses[CENTROIDS + 1], masses[CENTROIDS + 2]), (0.5, 0.375));
-        assert_eq!(masses.iter().sum::<f32>(), 2.0 * 0.875);
-        assert_eq!(table.centroids_of(3), Some(&[3_u8, 2][..]));
-        assert_eq!(table.centroids_of(4), None);
+        assert_eq!(masses[2 * CENTROIDS..2 * CENTROIDS + 3], [0.5, 0.25, 0.125]);
+        assert_eq!(masses.iter().sum::<f32>(), 3.0 * 0.875);
+        assert_eq!(table.codes_of(3), Some(&[3_u8, 2, 2][..]));
+        assert_eq!(table.codes_of(4), None);
+        assert_eq!((table.lonely_levels(2), table.lonely_levels(1)), (vec![0, 1, 2], vec![]));
     }
 
     #[test]
     fn a_trend_that_does_not_fit_is_refused() {
-        let n = table().centroids().len();
+        let n = table().trend_len();
         assert_eq!(
             table().with_trend(vec![0.0; 3]).unwrap_err(),
             TableError::Length { what: "trend", found: 3, expected: n }
@@ -123,6 +150,6 @@ mod tests {
         broken[7] = f32::NAN;
         assert_eq!(table().with_trend(broken).unwrap_err(), TableError::NotFinite("trend"));
         assert_eq!(table().trend(), None);
-        assert_eq!(table().scoring(), table().centroids());
+        assert_eq!((table().scoring(), table().levels()), (table().centroids(), table().bias()));
     }
 }

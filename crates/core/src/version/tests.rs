@@ -75,10 +75,13 @@ fn any_changed_payload_byte_breaks_the_signature() {
 
 #[test]
 fn a_newer_format_says_so() {
-    let newer = Manifest { format: 3, ..manifest() };
+    let newer = Manifest { format: MANIFEST_FORMAT + 1, ..manifest() };
     let (envelope, _) = newer.sign(&key(1)).unwrap();
     let error = Manifest::verify(&envelope, &[public(1)]).unwrap_err();
-    assert_eq!(error, VersionError::TooNew { what: "manifest", found: 3, known: 2 });
+    assert_eq!(
+        error,
+        VersionError::TooNew { what: "manifest", found: MANIFEST_FORMAT + 1, known: MANIFEST_FORMAT }
+    );
     assert!(error.to_string().contains("update onshelf"));
 }
 

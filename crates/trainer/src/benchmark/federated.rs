@@ -128,7 +128,7 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Federa
             stride: options.stride.max(1),
             trained_to: loaded.info.trained_to,
             parameters: [
-                fresh()?.table().centroids().len(),
+                fresh()?.table().trend_len(),
                 parts
                     .iter()
                     .filter_map(|p| p.range(&loaded.info.student).ok())

@@ -11,7 +11,7 @@ use onshelf_core::version::log::{Event, VersionLog};
 use onshelf_core::version::{Manifest, Role, StudentShape, VerifiedManifest, to_hex};
 use onshelf_core::weights::{Tensor, Weights};
 use onshelf_model::shared::Scratch;
-use onshelf_model::student::{Compute, Student, TREND};
+use onshelf_model::student::{Compute, LEVEL_TREND, Student, TREND};
 
 use super::Folders;
 use crate::corpus::{Corpus, CorpusOptions, part_of};
@@ -150,11 +150,14 @@ pub(super) fn with_trend(
     step: &dyn Fn(&str),
 ) -> Result<String> {
     let shape = shop.shape();
-    let tensor = Tensor {
-        shape: vec![shape.subspaces, CENTROIDS, shape.dim / shape.subspaces],
-        values: trend.to_vec(),
-    };
-    let weights = Weights::put_half(&shop.weights, TREND, &tensor)?;
+    let (centroids, levels) = trend.split_at(CENTROIDS * shape.dim);
+    let width = shape.dim / shape.subspaces;
+    let mut weights = shop.weights.clone();
+    for (name, shape, values) in
+        [(TREND, vec![shape.subspaces, CENTROIDS, width], centroids), (LEVEL_TREND, vec![CENTROIDS], levels)]
+    {
+        weights = Weights::put_half(&weights, name, &Tensor { shape, values: values.to_vec() })?;
+    }
     let mut manifest = Manifest { created: now, ..shop.serving.manifest.clone() };
     for d in verdict.differences.iter().filter(|d| d.segment == Segment::All) {
         manifest.metrics.insert("canary_ndcg_20_gain".into(), d.gain);

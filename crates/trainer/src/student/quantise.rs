@@ -1,6 +1,7 @@
 //! Product quantisation of item vectors: a few bytes an item over shared centroids.
 
 use anyhow::Result;
+use onshelf_core::part::LEVEL_ITEMS;
 use onshelf_core::rank::{CENTROIDS, ItemTable};
 use onshelf_model::quantise::kmeans;
 use onshelf_model::training::{FloatItems, ItemSource};
@@ -10,8 +11,8 @@ use rayon::prelude::*;
 
 use crate::progress::Progress;
 
-/// Product-quantises item vectors into `m` subspaces, and their biases into levels; frequent items'
-/// errors count more.
+/// Product-quantises item vectors into `m` subspaces, and their biases into levels that ten items and more share, so that
+/// devices can speak of each; frequent items' errors count more.
 pub(super) fn quantise(
     items: &FloatItems,
     counts: &[u32],
@@ -39,7 +40,9 @@ pub(super) fn quantise(
                     .collect();
                 kmeans(&data, width, &weights, 12, &mut rng)
             } else {
-                kmeans(biases, 1, &weights, 12, &mut rng)
+                let mut book = kmeans(biases, 1, &weights, 12, &mut rng);
+                book.join_small(biases, &weights, LEVEL_ITEMS);
+                book
             };
             progress.advance(1);
             book

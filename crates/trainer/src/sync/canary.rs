@@ -2,9 +2,12 @@
 //! that serves, in the mean and in any segment of shoppers.
 //!
 //! Both versions foretell the same clicks; the difference of NDCG@20, which sees both whether a click was among the
-//! first 20 and where, is averaged over each
-//! session, and sessions are compared by a paired t test: clicks of one session are not independent, sessions
-//! are.
+//! first 20 and where, is averaged over each session, and sessions are compared by a paired t test: clicks of one
+//! session are not independent, sessions are.
+//!
+//! Segments are of what is known before a click. What the click turns out to be is none: chances sum to one, so a
+//! version that learned that some items are wanted less by now, and others more, is worse at every click on the former,
+//! however much it gains.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +26,16 @@ pub enum Segment {
     EarlyClicks,
     /// Clicks after more.
     LateClicks,
-    /// Clicks on items that training clicked often: the half of the clicks with the larger counts.
-    KnownItems,
-    /// Clicks on the others.
-    RareItems,
+    /// Clicks after one on an item that training clicked often: the half of the clicks with the larger counts there.
+    AfterKnownItems,
+    /// Clicks after one on another item.
+    AfterRareItems,
 }
 
 impl Segment {
     /// All of them.
     pub const ALL: [Self; 5] =
-        [Self::All, Self::EarlyClicks, Self::LateClicks, Self::KnownItems, Self::RareItems];
+        [Self::All, Self::EarlyClicks, Self::LateClicks, Self::AfterKnownItems, Self::AfterRareItems];
 
     /// Whether a foretold click belongs to it.
     fn holds(self, click: &Click) -> bool {
@@ -40,8 +43,8 @@ impl Segment {
             Self::All => true,
             Self::EarlyClicks => click.before <= 2,
             Self::LateClicks => click.before > 2,
-            Self::KnownItems => click.known,
-            Self::RareItems => !click.known,
+            Self::AfterKnownItems => click.after_known,
+            Self::AfterRareItems => !click.after_known,
         }
     }
 }
@@ -53,8 +56,8 @@ pub struct Click {
     pub session: usize,
     /// Clicks before it.
     pub before: usize,
-    /// Whether training clicked its item often.
-    pub known: bool,
+    /// Whether training clicked the item of the click before it often.
+    pub after_known: bool,
     /// Its NDCG@20: 1/log2(1 + rank) among the first 20, else 0.
     pub value: f64,
 }
@@ -146,7 +149,7 @@ mod tests {
             .map(|(session, before)| Click {
                 session,
                 before,
-                known: before < 3,
+                after_known: before < 3,
                 value: value(session, before),
             })
             .collect()
@@ -167,7 +170,7 @@ mod tests {
         let after = clicks(|_, before| if before < 3 { 0.3 } else { 0.1 });
         let found = verdict(&before, &after);
         assert!(found.differences[0].gain > 0.0);
-        assert!(found.reasons.iter().any(|r| r.contains("RareItems")), "{:?}", found.reasons);
+        assert!(found.reasons.iter().any(|r| r.contains("AfterRareItems")), "{:?}", found.reasons);
         // A loss that may be chance is none: one session in a hundred, and back.
         let chance = clicks(|s, b| {
             if b < 3 {

@@ -79,7 +79,7 @@ pub fn summary(student: &Student, sessions: &[Read]) -> Result<Summary> {
 /// As [`foretell`].
 pub fn clicks(student: &Student, sessions: &[Read], counts: &[u32]) -> Result<Vec<Click>> {
     let mut middle: Vec<u32> =
-        sessions.iter().flat_map(|r| &r.items[1..]).map(|&i| counts[i as usize]).collect();
+        sessions.iter().flat_map(|r| &r.items[..r.items.len() - 1]).map(|&i| counts[i as usize]).collect();
     middle.sort_unstable();
     let middle = middle.get(middle.len() / 2).copied().unwrap_or(0);
     let ranks = foretell(student, sessions)?;
@@ -88,7 +88,7 @@ pub fn clicks(student: &Student, sessions: &[Read], counts: &[u32]) -> Result<Ve
         let click = |(at, rank): (usize, Option<usize>)| Click {
             session,
             before: at + 1,
-            known: counts[items[at + 1] as usize] >= middle,
+            after_known: counts[items[at] as usize] >= middle,
             value: ndcg_at(rank, 20),
         };
         ranks.into_iter().enumerate().map(click).collect::<Vec<Click>>()

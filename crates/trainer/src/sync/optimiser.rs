@@ -11,7 +11,7 @@
 //! the surrogate of DANE (Shamir, Srebro and Zhang, ICML 2014), by Adam (Kingma and Ba, 2015). The old sessions'
 //! loss in it is replay as well: what they were foretold by is not forgotten. Both gradients are means of
 //! contributions that were clipped alike. What the noise would make of nothing is shrunk away first, centroid by
-//! centroid (the positive-part estimator of James and Stein, 1961).
+//! centroid and level by level (the positive-part estimator of James and Stein, 1961).
 
 use anyhow::{Result, ensure};
 use onshelf_core::part::Part;
@@ -29,8 +29,10 @@ use super::judge::Read;
 use crate::progress::Progress;
 use crate::stop;
 
-/// Adam's rate: the trend moves by some 0.006 root mean square in a pass of 14,000 sessions.
+/// Adam's rate: the centroids move by some 0.006 root mean square in a pass of 14,000 sessions.
 const RATE: f32 = 0.000_3;
+/// The same for bias levels, which are logarithms of odds: by up to 0.3 in such a pass, a third more or less wanted.
+const LEVEL_RATE: f32 = 0.003;
 /// Passes over the old sessions; every one gives a candidate. More of them would be chosen among by chance.
 pub const PASSES: usize = 3;
 /// Old sessions of a step.
@@ -55,13 +57,13 @@ fn shrink(vector: &[f32], variance: f64) -> f32 {
     if square <= 0.0 { 0.0 } else { (1.0 - vector.len() as f64 * variance / square).max(0.0) as f32 }
 }
 
-/// A session's contribution to the whole trend, `[subspaces, 256, width]`: neither clipped nor cut into parts.
+/// A session's contribution to the whole trend: neither clipped nor cut into parts.
 ///
 /// # Errors
 /// Where a loss is not finite, or on Ctrl-C.
 pub fn contribution(student: &Student, read: &Read, scratch: &mut Scratch) -> Result<Vec<f32>> {
     stop::check()?;
-    let mut wish = vec![0.0; student.table().centroids().len()];
+    let mut wish = vec![0.0; student.table().trend_len()];
     let (positions, _) = block_on(add_wish(student, &read.vectors, &read.items, scratch, &mut wish))?;
     let scale = (positions.max(1) as f32).sqrt().recip();
     wish.iter_mut().for_each(|x| *x *= scale);
@@ -70,7 +72,7 @@ pub fn contribution(student: &Student, read: &Read, scratch: &mut Scratch) -> Re
 
 /// Mean of the sessions' contributions, each part clipped as shoppers' were; what no part is about stays zero.
 fn clipped_mean(student: &Student, sessions: &[&Read], released: &[Released]) -> Result<Vec<f32>> {
-    let n = student.table().centroids().len();
+    let n = student.table().trend_len();
     let ranges =
         released.iter().map(|r| Ok((r.part.range(student.shape())?, r.clip))).collect::<Result<Vec<_>>>()?;
     let add = |(mut sum, mut scratch): (Vec<f32>, Scratch), read: &&Read| -> Result<(Vec<f32>, Scratch)> {
@@ -106,8 +108,8 @@ pub fn trends(
     progress: &dyn Progress,
 ) -> Result<Vec<Vec<f32>>> {
     ensure!(!old.is_empty(), "no old sessions to follow a sum by");
-    let n = student.table().centroids().len();
-    let width = student.shape().dim / student.shape().subspaces;
+    let n = student.table().trend_len();
+    let of_centroids = student.table().centroids().len();
     let start = student.table().trend().map_or_else(|| vec![0.0; n], <[f32]>::to_vec);
     let mut all: Vec<&Read> = old.iter().collect();
     // What the new sessions want beyond the old ones.
@@ -117,6 +119,8 @@ pub fn trends(
         ensure!(one.mean.len() == range.len(), "a sum of {} values for {}", one.mean.len(), one.part);
         ensure!(one.mean.iter().all(|x| x.is_finite()), "a sum is not finite");
         ensure!(one.clip > 0.0 && one.noise >= 0.0, "clip norm and noise must not be negative");
+        let width =
+            if range.start < of_centroids { student.shape().dim / student.shape().subspaces } else { 1 };
         let values = beyond[range].chunks_exact_mut(width).zip(one.mean.chunks_exact(width));
         for (beyond, mean) in values {
             add_scaled(beyond, 1.0, mean);
@@ -125,7 +129,8 @@ pub fn trends(
         }
     }
     progress.start("follow the sum by old sessions", Some((PASSES * all.len()) as u64));
-    let (mut values, mut adam) = (start.clone(), Adam::new(n));
+    let mut values = start.clone();
+    let (mut adam, mut level_adam) = (Adam::new(of_centroids), Adam::new(n - of_centroids));
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut out = Vec::with_capacity(PASSES);
     for _ in 0..PASSES {
@@ -134,7 +139,9 @@ pub fn trends(
             student.set_trend(values.clone())?;
             let mut slope = clipped_mean(student, some, released)?;
             slope.iter_mut().zip(&beyond).for_each(|(s, b)| *s = -(*s + b));
-            adam.step(&mut values, &slope, RATE, 0.0);
+            let (centroids, levels) = values.split_at_mut(of_centroids);
+            adam.step(centroids, &slope[..of_centroids], RATE, 0.0);
+            level_adam.step(levels, &slope[of_centroids..], LEVEL_RATE, 0.0);
             progress.advance(some.len() as u64);
         }
         out.push(values.clone());

@@ -19,7 +19,7 @@ use super::period::Period;
 use super::reports::{Reports, mean_of};
 use super::{DELTA, FederatedOptions};
 use crate::progress::Progress;
-use crate::sync::canary::{Click, verdict};
+use crate::sync::gate::gate;
 use crate::sync::optimiser::{self, Released};
 
 /// What the server sees.
@@ -186,49 +186,23 @@ impl Learner<'_> {
     }
 }
 
-/// Takes the pass over old sessions that one half of the deciding sessions likes best, if the canary finds it good on
-/// the other half; whether it did.
+/// Takes the pass over old sessions that the gate lets through; whether it did.
 pub(super) fn apply(
     student: &mut Student,
     period: &Period,
     released: &[Released],
     progress: &dyn Progress,
 ) -> Result<bool> {
-    let start = student.table().trend().map(<[f32]>::to_vec);
     let candidates = optimiser::trends(student, released, period.old(), 1, progress)?;
-    best_of(student, period, start, candidates)
+    best_of(student, period, candidates)
 }
 
-fn mean(clicks: &[Click]) -> f64 {
-    clicks.iter().map(|c| c.value).sum::<f64>() / clicks.len().max(1) as f64
-}
-
-/// Gives the student the trend that one half of the deciding sessions likes best, if the canary finds it
-/// good on the other half, else the one it had.
+/// Gives the student the trend that the gate lets through, if any; whether there is one.
 pub(super) fn best_of(
     student: &mut Student,
     period: &Period,
-    start: Option<Vec<f32>>,
     candidates: impl IntoIterator<Item = Vec<f32>>,
 ) -> Result<bool> {
-    let judged = period.decide(student, 1)?;
-    let mut best = (mean(&period.decide(student, 0)?), None);
-    for trend in candidates {
-        student.set_trend(trend.clone())?;
-        let found = mean(&period.decide(student, 0)?);
-        if found > best.0 {
-            best = (found, Some(trend));
-        }
-    }
-    let back = start.unwrap_or_else(|| vec![0.0; student.table().centroids().len()]);
-    let Some(trend) = best.1 else {
-        student.set_trend(back)?;
-        return Ok(false);
-    };
-    student.set_trend(trend)?;
-    let passes = verdict(&judged, &period.decide(student, 1)?).passes();
-    if !passes {
-        student.set_trend(back)?;
-    }
-    Ok(passes)
+    let (_, trend) = gate(student, candidates, |student, half| period.decide(student, half))?;
+    Ok(trend.is_some())
 }

@@ -31,7 +31,7 @@ pub(super) fn trend(
     seed: u64,
     progress: &dyn Progress,
 ) -> Result<()> {
-    let n = student.table().centroids().len();
+    let n = student.table().trend_len();
     let start = student.table().trend().map(<[f32]>::to_vec);
     let (rates, passes, batch) = TREND;
     let mut found = Vec::new();
@@ -58,8 +58,8 @@ pub(super) fn trend(
         }
     }
     progress.finish("");
-    student.set_trend(start.clone().unwrap_or_else(|| vec![0.0; n]))?;
-    best_of(student, period, start, found).map(|_| ())
+    student.set_trend(start.unwrap_or_else(|| vec![0.0; n]))?;
+    best_of(student, period, found).map(|_| ())
 }
 
 /// A student that was trained centrally, clicks of the period included.

@@ -14,6 +14,7 @@ use crate::corpus::{Corpus, part_of};
 use crate::dataset::Dataset;
 use crate::progress::Progress;
 use crate::sync::canary::Click;
+use crate::sync::gate::Half;
 use crate::sync::judge::{self, Read, read};
 use crate::sync::optimiser::contribution;
 
@@ -71,9 +72,9 @@ impl Period {
         Ok(Self { period, devices, deciding, tests, counts: corpus.counts.clone(), old })
     }
 
-    /// The clicks of the half of the deciding sessions that chooses (0) or that judges (1).
-    pub(super) fn decide(&self, student: &Student, half: usize) -> Result<Vec<Click>> {
-        judge::clicks(student, &self.deciding[half], &self.counts)
+    /// The clicks of a half of the deciding sessions.
+    pub(super) fn decide(&self, student: &Student, half: Half) -> Result<Vec<Click>> {
+        judge::clicks(student, &self.deciding[half as usize], &self.counts)
     }
 
     /// How well the period is foretold.

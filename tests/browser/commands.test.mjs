@@ -1,56 +1,51 @@
 /**
  * Commands of the documentation, run as they stand there: the five-minute start in an empty folder, and every
- * command of the programs that ends soon without servers or data sets that are not ours. What is only
- * compared with `--help` (`docs.test.mjs`) is named here, each with the reason.
+ * command of the programs; those of a round are run by `commands-round.test.mjs`. What is only compared with
+ * `--help` (`docs.test.mjs`) is named here, each with the reason.
  */
 
 import assert from "node:assert/strict";
-import { execFile, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { execFile } from "node:child_process";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
 import * as shop from "./examples.mjs";
 import { launchChromium, ROOT, skipWithout } from "./harness.mjs";
 import { MODEL } from "./real.mjs";
-import { commandsOf, program, SAMPLES } from "./samples.mjs";
+import { commandsOf, SAMPLES } from "./samples.mjs";
+import { COMMANDS, makeShell, OF_A_ROUND, served, unbuilt } from "./shell.mjs";
 
 const START = "docs/book/chapters/start.md";
 const sh = SAMPLES.filter(({ language }) => language === "sh");
 
-/** Commands that are not run here, by their beginnings. */
+/** Commands that no test runs, by their beginnings. */
 const ONLY_CHECKED = [
   [
     /^\.\/build\.sh (build|train|demo|docs|test)\b/,
     "compiles or trains for minutes; run before these tests, or by `test` itself",
   ],
-  [/^\.\/build\.sh (diginetica|new-shoppers|federated)\b/, "wants a data set that is not ours"],
   [
-    /^\.\/build\.sh onshelf benchmark (?!.*--quick)/,
-    "wants a data set that is not ours, and hours",
+    /^\.\/build\.sh (diginetica|new-shoppers|federated)\b/,
+    "an hour and more, on data that are not ours",
   ],
-  [
-    /^onshelf collect\b/,
-    "wants two aggregators: demo-sync.test.mjs and tests/pipeline run whole rounds",
-  ],
-  [/^onshelf ledger\b/, "wants a round that was opened: tests/pipeline"],
-  [/^onshelf console\b/, "serves until it is ended: console.test.mjs"],
-  [/^onshelf-server .*\bserve$/, "serves until it is ended: sync-real.test.mjs"],
-  [/^onshelf-server relay\b/, "serves until it is ended: crates/server/tests/oblivious.rs"],
-  [/^onshelf-server bench\b/, "wants PostgreSQL"],
   [/^onshelf push .*s3:/, "wants an object store"],
 ];
 const reasonOf = (command) => ONLY_CHECKED.find(([start]) => start.test(command))?.[1];
+const isOfARound = (command) => OF_A_ROUND.some((start) => start.test(command));
 
 /** Logs for commands that read some: `simulate` itself, and small. */
 const LOGS = (folder) =>
   `onshelf simulate --out ${folder} --products 150 --shoppers 200 --days 63 --seed 3`;
-/** In the words of a page, what is made smaller: log sizes, and nothing else. */
+/** In the words of a page, what is made smaller, log sizes and benchmarks, and where the data of others are. */
 const SMALLER = [
   ["--products 600 --shoppers 1200 --days 56", "--products 150 --shoppers 200 --days 56"],
   ["--shoppers 285000", "--shoppers 120"],
+  [/(?<=^(?!.*--quick).* benchmark .*)$/, " --quick"],
+  ["../shared/data/s3rec_amazon/", "data/"],
+  ["../shared/data/ader_diginetica", "data/DIGINETICA"],
+  ["../shared/data/sessionrec_rsc15_100k", "data/RSC15"],
 ];
 
 /** What must be there before a page's commands. */
@@ -60,38 +55,44 @@ const BEFORE = {
   "docs/book/chapters/migration.md": [LOGS("export")],
 };
 
-/** A shell in an empty folder, with the programs in its path and a `build.sh` that only knows `onshelf`. */
-function makeShell() {
-  const folder = mkdtempSync(join(tmpdir(), "onshelf-commands-"));
-  const bin = join(folder, ".bin");
-  mkdirSync(bin);
-  for (const name of ["onshelf", "onshelf-server"]) symlinkSync(program(name), join(bin, name));
-  writeFileSync(
-    join(folder, "build.sh"),
-    '#!/bin/sh\n[ "$1" = onshelf ] || exit 9\nshift\nexec onshelf "$@"\n',
-    { mode: 0o755 },
-  );
-  const env = { ...process.env, HOME: folder, PATH: `${bin}${delimiter}${process.env.PATH}` };
-  const run = (command, more = {}) =>
-    promisify(execFile)("bash", ["-euc", command], {
-      cwd: folder,
-      env: { ...env, ...more },
-      maxBuffer: 1 << 26,
-    });
-  return { folder, run, remove: () => rmSync(folder, { recursive: true, force: true }) };
-}
-
-/** Users of made-up tastes, in the layout of the public data set of that name. */
-function writeBeauty(folder) {
-  const lines = Array.from({ length: 400 }, (_, user) => {
-    const items = Array.from(
+/** Logs of made-up tastes, in the layouts of three public data sets. */
+function writeData(folder) {
+  const write = (path, lines) =>
+    writeFileSync(join(folder, path), gzipSync(`${lines.join("\n")}\n`));
+  const clicks = (user) =>
+    Array.from(
       { length: 6 + (user % 5) },
       (_, at) => 1 + ((user % 8) * 20 + ((user * 7 + at * 5) % 20)),
     );
-    return [user + 1, ...new Set(items)].join(" ");
-  });
-  mkdirSync(join(folder, "data"));
-  writeFileSync(join(folder, "data/Beauty.txt.gz"), gzipSync(`${lines.join("\n")}\n`));
+  const users = Array.from({ length: 400 }, (_, user) => clicks(user));
+  for (const name of ["DIGINETICA", "RSC15"])
+    mkdirSync(join(folder, "data", name), { recursive: true });
+  write(
+    "data/Beauty.txt.gz",
+    users.map((items, user) => [user + 1, ...new Set(items)].join(" ")),
+  );
+  for (let period = 0; period < 4; period++) {
+    const lines = users.flatMap((items, user) =>
+      items.map((item) => `${period * 400 + user} ${item}`),
+    );
+    write(`data/DIGINETICA/period_${period}.txt.gz`, lines);
+  }
+  const parts = {
+    train_tr: [0, 300],
+    train_valid: [300, 350],
+    train_full: [0, 350],
+    test: [350, 400],
+  };
+  for (const [part, [first, end]] of Object.entries(parts)) {
+    const lines = users
+      .slice(first, end)
+      .flatMap((items, user) =>
+        items.map((item, at) =>
+          [first + user, item, 1e9 + 60 * (400 * (first + user) + at)].join("\t"),
+        ),
+      );
+    write(`data/RSC15/yoochoose-clicks-100k_${part}.txt.gz`, ["SessionId\tItemId\tTime", ...lines]);
+  }
 }
 
 /** The leader's configuration of the aggregators' page, and the secrets that it names. */
@@ -117,12 +118,10 @@ function writeConfiguration(folder) {
 const pages = new Map();
 for (const sample of sh.filter(({ path }) => path !== START))
   pages.set(sample.path, [...(pages.get(sample.path) ?? []), sample]);
-const missing = ["onshelf", "onshelf-server"].filter((name) => program(name) === null);
-const unbuilt = missing.length > 0 && `${missing.join(", ")} is not built: run ./build.sh test`;
 
 for (const [page, samples] of pages) {
   const commands = samples.flatMap(({ code }) => commandsOf(code));
-  const toRun = commands.filter((command) => reasonOf(command) === undefined);
+  const toRun = commands.filter((one) => reasonOf(one) === undefined && !isOfARound(one));
   if (toRun.length === 0) continue;
   test(
     `commands: ${page}, ${toRun.length} of ${commands.length} run`,
@@ -130,7 +129,7 @@ for (const [page, samples] of pages) {
     async () => {
       const shell = makeShell();
       try {
-        writeBeauty(shell.folder);
+        writeData(shell.folder);
         const env = writeConfiguration(shell.folder);
         for (const command of BEFORE[page] ?? [])
           await shell.run(command.replace("MODEL", join(MODEL, "models")), env);
@@ -152,39 +151,16 @@ for (const [page, samples] of pages) {
 }
 
 test("commands: what is only compared with --help is named, and nothing in vain", (t) => {
-  const all = sh.flatMap(({ path, code }) => commandsOf(code).map((command) => [path, command]));
-  const checked = all.filter(([, command]) => reasonOf(command) !== undefined);
-  t.diagnostic(`${all.length} commands, ${checked.length} of them only compared with --help:`);
-  for (const [path, command] of checked)
+  const checked = COMMANDS.filter(({ command }) => reasonOf(command) !== undefined);
+  t.diagnostic(`${COMMANDS.length} commands, ${checked.length} of them only compared with --help:`);
+  for (const { path, command } of checked)
     t.diagnostic(`${path}: ${command.slice(0, 60)} (${reasonOf(command)})`);
   for (const [start] of ONLY_CHECKED)
     assert.ok(
-      checked.some(([, command]) => start.test(command)),
+      checked.some(({ command }) => start.test(command)),
       `${start} fits no command`,
     );
 });
-
-/** Starts a program in a shell and gives the address that it prints. */
-async function served(command, cwd, env) {
-  // A group of its own, so that what the shell started ends with it.
-  const child = spawn("bash", ["-euc", command], { cwd, env, detached: true });
-  let said = "";
-  child.stdout.on("data", (text) => (said += text));
-  child.stderr.on("data", (text) => (said += text));
-  const close = () =>
-    new Promise((done) => {
-      child.once("exit", done);
-      process.kill(-child.pid);
-    });
-  for (let tries = 0; tries < 200; tries++) {
-    // eslint-disable-next-line no-control-regex
-    const url = /http:\/\/localhost:\d+/.exec(said.replace(/\u001b\[\d+m/g, ""))?.[0];
-    if (url !== undefined) return { url, close };
-    if (child.exitCode !== null) break;
-    await new Promise((done) => setTimeout(done, 100));
-  }
-  throw new Error(`${command}: ${said}`);
-}
 
 const start = sh.filter(({ path }) => path === START).map(({ code }) => commandsOf(code));
 const NO_REGISTRY = /ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ENETUNREACH|E40[134]|E5\d\d/;

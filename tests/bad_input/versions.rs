@@ -58,6 +58,8 @@ fn with_trend() -> Weights {
     let values = (0..centroids.values.len()).map(|at| 0.1 * (at as f32).sin()).collect();
     let trend = Tensor { shape: centroids.shape.clone(), values };
     out.floats.insert("items.trend".into(), trend);
+    let values = (0..256).map(|at| 0.3 * (at as f32).cos()).collect();
+    out.floats.insert("items.level_trend".into(), Tensor { shape: vec![256], values });
     out
 }
 
@@ -101,13 +103,18 @@ fn a_trend_that_does_not_fit_is_refused() {
             .map(|_| ())
             .map_err(|e| e.to_string())
     };
-    let mut short = with_trend();
-    short.floats.get_mut("items.trend").unwrap().values.truncate(10);
-    short.floats.get_mut("items.trend").unwrap().shape = vec![10];
-    assert!(load(&short).unwrap_err().contains("items.trend"));
-    let mut broken = with_trend();
-    broken.floats.get_mut("items.trend").unwrap().values[3] = f32::INFINITY;
-    assert!(load(&broken).is_err());
+    for name in ["items.trend", "items.level_trend"] {
+        let mut short = with_trend();
+        short.floats.get_mut(name).unwrap().values.truncate(10);
+        short.floats.get_mut(name).unwrap().shape = vec![10];
+        assert!(load(&short).unwrap_err().contains(name));
+        let mut broken = with_trend();
+        broken.floats.get_mut(name).unwrap().values[3] = f32::INFINITY;
+        assert!(load(&broken).is_err());
+        let mut alone = with_trend();
+        alone.floats.remove(name);
+        assert!(load(&alone).is_ok(), "without {name}");
+    }
     assert!(load(&with_trend()).is_ok());
 }
 

@@ -62,7 +62,11 @@ test(
   async (t) => {
     const shell = makeShell();
     const { folder } = shell;
-    t.after(shell.remove);
+    const running = [];
+    t.after(async () => {
+      for (const { close } of running) await close();
+      shell.remove();
+    });
     for (const name of ["models", "data", "student"])
       cpSync(join(MODEL, name), join(folder, name), { recursive: true });
     cpSync(join(MODEL, "secret.key"), join(folder, "model.key"));
@@ -109,7 +113,7 @@ test(
         { ...shell.env, ...env },
         `${url}readyz`,
       );
-      t.after(one.close);
+      running.push(one);
     }
     writeFileSync(join(folder, "places.json"), JSON.stringify(places));
 
@@ -176,9 +180,11 @@ test("commands: a relay", { skip: unbuilt, timeout: 60_000 }, async (t) => {
 const noPostgres = unbuilt || (postgresPrograms() === null && "PostgreSQL is not installed");
 test("commands: the load test of the aggregators", { skip: noPostgres }, async (t) => {
   const shell = makeShell();
-  t.after(shell.remove);
   const postgres = await startPostgres();
-  t.after(postgres.close);
+  t.after(async () => {
+    await postgres.close();
+    shell.remove();
+  });
   const databases = ["leader", "helper"].map((role) => ["postgres://…", postgres.database(role)]);
   const printed = await shell.run(documented(SERVER, "onshelf-server bench", databases));
   assert.match(printed.stdout, /reports/);

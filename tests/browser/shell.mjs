@@ -63,10 +63,12 @@ export async function served(command, cwd, env, address) {
   for (let tries = 0; tries < 200; tries++) {
     // eslint-disable-next-line no-control-regex
     const url = address ?? /http:\/\/[\w.]+:\d+/.exec(said.replace(/\u001b\[\d+m/g, ""))?.[0];
-    const answers = url !== undefined && (await fetch(url).catch(() => undefined));
+    const signal = AbortSignal.timeout(5000);
+    const answers = url !== undefined && (await fetch(url, { signal }).catch(() => undefined));
     if (answers) return { url, close };
     if (child.exitCode !== null) break;
     await new Promise((done) => setTimeout(done, 100));
   }
+  if (child.exitCode === null) await close();
   throw new Error(`${command}: ${said}`);
 }

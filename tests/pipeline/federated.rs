@@ -12,6 +12,8 @@ use onshelf_trainer::benchmark::federated::{self, Arm, FederatedOptions};
 use onshelf_trainer::corpus::{Corpus, CorpusOptions};
 use onshelf_trainer::dataset::Dataset;
 use onshelf_trainer::progress::Silent;
+use onshelf_trainer::sync::canary::Click;
+use onshelf_trainer::sync::gate::{Half, gate};
 use onshelf_trainer::sync::judge::{Read, read};
 use onshelf_trainer::sync::optimiser::{self, Released};
 use onshelf_trainer::teacher::TrainOptions;
@@ -174,6 +176,52 @@ fn a_sum_is_followed_to_what_its_sessions_want_and_noise_is_not() {
     let noisy = run(&mut student, &noisy);
     let off = noisy.iter().zip(&replayed).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(off < 1e-4, "{off}");
+}
+
+#[test]
+fn one_half_chooses_what_would_pass_and_the_other_judges() {
+    let (mut student, ..) = old_and_new();
+    let n = student.table().trend_len();
+    let marked = |mark: f32| vec![mark; n];
+    student.set_trend(marked(0.5)).unwrap();
+    let mark = |student: &Student| student.table().trend().unwrap()[0];
+    // 200 sessions of an early and a late click; what the halves say of each trend.
+    let run = |student: &mut Student, trends: &[f32], said: &dyn Fn(f32, Half) -> [f64; 2]| {
+        let clicks = |student: &Student, half: Half| {
+            let values = said(mark(student), half);
+            let of = |at: usize| Click {
+                session: at / 2,
+                before: 2 + 2 * (at % 2),
+                after_known: at.is_multiple_of(4),
+                value: values[at % 2],
+            };
+            Ok((0..400).map(of).collect())
+        };
+        let (verdict, trend) = gate(student, trends.iter().map(|mark| marked(*mark)), clicks).unwrap();
+        assert_eq!(trend.is_some(), verdict.passes());
+        (trend.map(|trend| trend[0]), verdict)
+    };
+    // The largest gain is worse for late clicks; the next one passes, and wins on the half that judges.
+    let said = |mark: f32, _| match mark {
+        0.1 => [0.5, 0.1],
+        0.2 => [0.3, 0.2],
+        0.3 => [0.25, 0.2],
+        _ => [0.2, 0.2],
+    };
+    assert_eq!(run(&mut student, &[0.3, 0.1, 0.2], &said).0, Some(0.2));
+    assert_eq!(mark(&student), 0.2, "it serves");
+    // Chosen, and then refused: the one before serves again, and no other is tried.
+    student.set_trend(marked(0.5)).unwrap();
+    let judged =
+        |mark: f32, half| if half == Half::Judges && mark == 0.2 { [0.1, 0.1] } else { said(mark, half) };
+    let (trend, verdict) = run(&mut student, &[0.3, 0.1, 0.2], &judged);
+    assert_eq!((trend, mark(&student)), (None, 0.5));
+    assert!(verdict.reasons[0].starts_with("no gain in all"), "{:?}", verdict.reasons);
+    // None that would pass.
+    let (trend, verdict) = run(&mut student, &[0.1], &said);
+    assert_eq!((trend, mark(&student)), (None, 0.5));
+    assert!(verdict.reasons[0].contains("sessions that choose"), "{:?}", verdict.reasons);
+    assert!(!run(&mut student, &[], &said).1.passes());
 }
 
 #[test]

@@ -43,7 +43,11 @@ pub struct Part {
 
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} subspaces of the trend from the {}th on", self.count, self.first)
+        write!(
+            f,
+            "{} subspaces of the trend from number {} on (the bias levels come last)",
+            self.count, self.first
+        )
     }
 }
 
@@ -86,7 +90,9 @@ impl Part {
         let end = self.first.checked_add(self.count).filter(|end| *end <= last).ok_or_else(bad)?;
         let start = |at: usize| if at < last { at * book } else { shape.subspaces * book + CENTROIDS };
         let range = start(self.first)..start(end);
-        if (1..=MAX_DIMENSION).contains(&range.len()) { Ok(range) } else { Err(bad()) }
+        // Levels and centroids are of different units, and never in one report.
+        let mixed = self.first < shape.subspaces && end == last;
+        if (1..=MAX_DIMENSION).contains(&range.len()) && !mixed { Ok(range) } else { Err(bad()) }
     }
 }
 
@@ -135,7 +141,7 @@ mod tests {
     fn what_does_not_fit_is_refused() {
         assert_eq!(Part::all(&shape(96, 4)), Err(PartError::Wide(24)));
         let shape = shape(96, 12);
-        for (first, count) in [(0, 0), (0, 3), (11, 3), (12, 2), (13, 1), (usize::MAX, 1)] {
+        for (first, count) in [(0, 0), (0, 3), (11, 2), (11, 3), (12, 2), (13, 1), (usize::MAX, 1)] {
             assert!(Part { first, count }.range(&shape).is_err(), "{first} {count}");
         }
     }

@@ -5,7 +5,7 @@
 //! one centroid per subspace, its scalar bias is one more code. Scoring builds one small table
 //! per subspace and adds up `subspaces + 1` look-ups an item.
 //!
-//! A **trend** moves the centroids that score, not those that sessions are read with: what many
+//! A **trend** moves the centroids and bias levels that score, not those that sessions are read with: what many
 //! shoppers taught ([`crate::part`]). It is added where the look-up table is made and costs an item nothing.
 
 mod diverse;

@@ -143,7 +143,7 @@ pub struct StudentShape {
 /// What a model version says of itself.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// 1, or 2 where the tensors have a trend.
+    /// 1; 2 where the tensors have a trend of the centroids, 3 where they have one of the bias levels.
     pub format: u32,
     /// The shop's name for the model.
     pub name: String,

@@ -21,6 +21,7 @@ mod round;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use onshelf_core::part::Part;
 use onshelf_core::privacy::encode::Encoding;
 use onshelf_core::privacy::gaussian::Policy;
 use onshelf_core::protocol::manifest::{Aggregator, MIN_BATCH, TASK_FORMAT, TaskManifest, TaskParameters};
@@ -35,7 +36,7 @@ use crate::sync::gate::gate;
 use crate::sync::judge;
 use crate::sync::optimiser::{self, Released};
 use ledger::{Ledger, Release};
-use publish::Shop;
+use publish::{Public, Shop};
 pub use round::{Outcome, Round, Stage, all as rounds_of};
 
 /// Bits of a value of a report.
@@ -133,10 +134,9 @@ pub fn open(
     ensure!(options.min_batch >= MIN_BATCH, "nothing is released of fewer than {MIN_BATCH} reports");
     ensure!(options.epsilon <= ledger::CEILING, "a lineage's budget is at most {}", ledger::CEILING);
     let shop = Shop::load(folders)?;
-    let number = before.map_or(0, |r| r.number + 1);
-    let part = onshelf_core::part::Part::of_round(shop.shape(), number)?;
+    let next = before.map_or(0, |r| r.number + 1);
     let public = shop.public(progress)?;
-    let clip = public.clip(&part)?;
+    let (number, part, clip) = next_part(&shop, &public, next)?;
     let length = part.range(shop.shape())?.len();
     let encoding = Encoding::new(length, BITS, clip, onshelf_core::privacy::rotate::Seed(options.rotation))?;
     let policy = Policy::new(options.epsilon, ledger::DELTA, options.participations)?;
@@ -222,6 +222,17 @@ pub fn finish(
     round.stage = Stage::Over(outcome);
     round.save(&folders.rounds)?;
     Ok(round)
+}
+
+/// The first round from `next` on whose part anybody can contribute to, with the part and its clip norm.
+fn next_part(shop: &Shop, public: &Public, next: u64) -> Result<(u64, Part, f64)> {
+    for number in next..next + Part::all(shop.shape())?.len() as u64 {
+        let part = Part::of_round(shop.shape(), number)?;
+        if let Some(clip) = public.clip(&part)? {
+            return Ok((number, part, clip));
+        }
+    }
+    anyhow::bail!("no session of the data set's newest period has anything to contribute")
 }
 
 /// Ledger first, then the sum.

@@ -150,6 +150,9 @@ export const en = {
     late_clicks: "later clicks",
     after_known_items: "after an often clicked item",
     after_rare_items: "after a rarely clicked item",
+    // In rounds that earlier releases judged.
+    known_items: "often clicked items",
+    rare_items: "rarely clicked items",
   } as Readonly<Record<string, string>>,
   gainNote: "Mean ± 1.645 standard errors, in hundredths of NDCG@20 (points).",
   showAll: (n: number) => `Show all ${n}`,

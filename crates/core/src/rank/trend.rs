@@ -54,12 +54,25 @@ impl ItemTable {
         }
     }
 
-    /// Bias levels that fewer than `fewest` items have, and some: to speak of such a level would be to speak of its items.
+    /// Bias levels that fewer than `fewest` items have: to speak of such a level would be to speak of its items. Shares
+    /// sum to one, so what is left out can be told from the rest; where it is of fewer than `fewest` items altogether,
+    /// the next smallest level is left out as well.
     #[must_use]
     pub fn lonely_levels(&self, fewest: usize) -> Vec<u8> {
         let mut items = [0_usize; CENTROIDS];
         self.codes.chunks_exact(self.row()).for_each(|codes| items[usize::from(codes[self.subspaces])] += 1);
-        (0..=u8::MAX).filter(|&level| (1..fewest).contains(&items[usize::from(level)])).collect()
+        let mut levels: Vec<u8> = (0..=u8::MAX).collect();
+        levels.sort_by_key(|&level| items[usize::from(level)]);
+        let mut together = 0;
+        levels
+            .into_iter()
+            .take_while(|&level| {
+                let own = items[usize::from(level)];
+                let lonely = own < fewest || (1..fewest).contains(&together);
+                together += own;
+                lonely
+            })
+            .collect()
     }
 
     /// Adds each item's share (`shares[i]` is item `i + 1`'s) to the centroids that its vector is made of, and to its
@@ -136,7 +149,23 @@ mod tests {
         assert_eq!(masses.iter().sum::<f32>(), 3.0 * 0.875);
         assert_eq!(table.codes_of(3), Some(&[3_u8, 2, 2][..]));
         assert_eq!(table.codes_of(4), None);
-        assert_eq!((table.lonely_levels(2), table.lonely_levels(1)), (vec![0, 1, 2], vec![]));
+        assert_eq!(table.lonely_levels(1).len(), CENTROIDS - 3, "those of no item");
+        assert_eq!(table.lonely_levels(2).len(), CENTROIDS);
+    }
+
+    #[test]
+    fn levels_that_are_left_out_hide_each_other() {
+        // Of one subspace: levels 0, 1, 2 and 3 of 1, 2, 12 and 20 items.
+        let levels = [0].into_iter().chain([1; 2]).chain([2; 12]).chain([3; 20]);
+        let codes: Vec<u8> = levels.flat_map(|level| [0, level]).collect();
+        let table = ItemTable::new(2, 1, codes, vec![0.5; 2 * CENTROIDS], vec![0.5; CENTROIDS]).unwrap();
+        let found = |fewest| {
+            let out = table.lonely_levels(fewest);
+            (0..4).filter(|level| out.contains(level)).collect::<Vec<u8>>()
+        };
+        // One or two left out could be told from the rest; with level 2 they are fifteen items.
+        assert_eq!([found(10), found(2), found(3)], [vec![0, 1, 2], vec![0, 1], vec![0, 1]]);
+        assert_eq!((found(1), found(15), found(99)), (vec![], vec![0, 1, 2], vec![0, 1, 2, 3]));
     }
 
     #[test]

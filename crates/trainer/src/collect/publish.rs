@@ -51,19 +51,19 @@ pub struct Public {
 }
 
 impl Public {
-    /// The clip norm for a part: the median of what public sessions would contribute.
+    /// The clip norm for a part: the median of what public sessions would contribute; `None` where most contribute
+    /// nothing, as to bias levels that too few items share.
     ///
     /// # Errors
-    /// Where none contributes anything.
-    pub fn clip(&self, part: &Part) -> Result<f64> {
+    /// Where the student has no such part.
+    pub fn clip(&self, part: &Part) -> Result<Option<f64>> {
         let range = part.range(&self.shape)?;
         let norm = |c: &Vec<f32>| c[range.clone()].iter().map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt();
         let mut norms: Vec<f64> = self.contributions.iter().map(norm).collect();
         norms.sort_by(f64::total_cmp);
         let middle = norms.get(norms.len() / 2).copied().filter(|n| *n > 0.0);
-        let clip = middle.context("no session of the data set's newest period has anything to contribute")?;
         // Few decimals, which every reader of the task takes for the same number.
-        Ok((clip * 1e4).ceil() / 1e4)
+        Ok(middle.map(|clip| (clip * 1e4).ceil() / 1e4))
     }
 }
 

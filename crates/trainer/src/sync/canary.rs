@@ -30,10 +30,14 @@ pub enum Segment {
     AfterKnownItems,
     /// Clicks after one on another item.
     AfterRareItems,
+    /// Clicks on often clicked items: in rounds that earlier releases judged.
+    KnownItems,
+    /// Clicks on others: in rounds that earlier releases judged.
+    RareItems,
 }
 
 impl Segment {
-    /// All of them.
+    /// All that are judged by.
     pub const ALL: [Self; 5] =
         [Self::All, Self::EarlyClicks, Self::LateClicks, Self::AfterKnownItems, Self::AfterRareItems];
 
@@ -45,6 +49,7 @@ impl Segment {
             Self::LateClicks => click.before > 2,
             Self::AfterKnownItems => click.after_known,
             Self::AfterRareItems => !click.after_known,
+            Self::KnownItems | Self::RareItems => false,
         }
     }
 }
@@ -141,7 +146,7 @@ pub fn verdict(before: &[Click], after: &[Click]) -> Verdict {
 mod tests {
     use super::*;
 
-    /// 200 sessions of three clicks, the last on a rare item.
+    /// 200 sessions of three clicks after others, the last after one on a rare item.
     fn clicks(value: impl Fn(usize, usize) -> f64) -> Vec<Click> {
         let of = |session| (1..4).map(move |before| (session, before));
         (0..200)

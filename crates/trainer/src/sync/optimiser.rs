@@ -11,10 +11,10 @@
 //! the surrogate of DANE (Shamir, Srebro and Zhang, ICML 2014), by Adam (Kingma and Ba, 2015). The old sessions'
 //! loss in it is replay as well: what they were foretold by is not forgotten. Both gradients are means of
 //! contributions that were clipped alike. What the noise would make of nothing is shrunk away first, centroid by
-//! centroid and level by level (the positive-part estimator of James and Stein, 1961).
+//! centroid by the positive-part estimator of James and Stein (1961), level by level by the same factor.
 
 use anyhow::{Result, ensure};
-use onshelf_core::part::Part;
+use onshelf_core::part::{LEVEL_ITEMS, Part};
 use onshelf_core::slices::add_scaled;
 use onshelf_model::adam::Adam;
 use onshelf_model::shared::{Scratch, add_wish};
@@ -127,6 +127,10 @@ pub fn trends(
             let factor = shrink(beyond, one.noise.powi(2));
             beyond.iter_mut().for_each(|x| *x *= factor);
         }
+    }
+    // What nobody contributes to is noise alone.
+    for level in student.table().lonely_levels(LEVEL_ITEMS) {
+        beyond[of_centroids + usize::from(level)] = 0.0;
     }
     progress.start("follow the sum by old sessions", Some((PASSES * all.len()) as u64));
     let mut values = start.clone();

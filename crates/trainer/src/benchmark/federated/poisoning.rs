@@ -116,6 +116,8 @@ pub struct Poisoning {
     pub stride: usize,
     /// Shoppers of the round.
     pub shoppers: usize,
+    /// Values of the trend.
+    pub parameters: usize,
     /// The version before.
     pub frozen: (Summary, f64),
     /// The rows.
@@ -156,6 +158,7 @@ pub fn run(options: &FederatedOptions, progress: &dyn Progress) -> Result<Poison
         student: sha256_hex(&loaded.file),
         stride: options.stride.max(1),
         shoppers,
+        parameters: student.table().trend_len(),
         frozen,
         lines: Vec::new(),
     };
@@ -236,7 +239,8 @@ impl Poisoning {
 
     /// Takes over the rows of a run on the same sessions, student and seed.
     fn resume(&mut self, before: Option<Self>) {
-        let key = |p: &Self| (p.dataset.clone(), p.student.clone(), p.seed, p.stride, p.shoppers);
+        let key =
+            |p: &Self| (p.dataset.clone(), p.student.clone(), p.seed, p.stride, p.shoppers, p.parameters);
         if let Some(before) = before.filter(|before| key(before) == key(self)) {
             self.lines = before.lines;
         }
@@ -263,6 +267,7 @@ mod tests {
             student: "s".into(),
             stride: 1,
             shoppers: 10,
+            parameters: 5,
             frozen: (Summary::default(), 0.0),
             lines: Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! Reports of a period's devices, and their sums as a collector would see them: without shares and proofs,
 //! which change no sum.
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use onshelf_core::part::Part;
 use onshelf_core::privacy::encode::Encoding;
 use onshelf_core::privacy::rotate::Seed;
@@ -29,19 +29,18 @@ pub(super) struct Reports {
     pub(super) values: Vec<Vec<u8>>,
 }
 
-/// The clip norm of each part: the median of what public sessions would contribute.
-fn clips(public: &[Vec<f32>], parts: &[Part], student: &Student) -> Result<Vec<f64>> {
-    let clip = |part: &Part| {
+/// The parts that anybody can contribute to, with the clip norm of each: the median of what public sessions would contribute.
+fn clips(public: &[Vec<f32>], student: &Student) -> Result<Vec<(Part, f64)>> {
+    let mut out = Vec::new();
+    for part in Part::all(student.shape())? {
         let range = part.range(student.shape())?;
         let mut norms: Vec<f64> = public.iter().map(|c| norm(&c[range.clone()])).collect();
         norms.sort_by(f64::total_cmp);
-        norms
-            .get(norms.len() / 2)
-            .copied()
-            .filter(|n| *n > 0.0)
-            .context("no session has anything to contribute")
-    };
-    parts.iter().map(clip).collect()
+        let clip = norms.get(norms.len() / 2).copied().filter(|n| *n > 0.0);
+        out.extend(clip.map(|clip| (part, clip)));
+    }
+    ensure!(!out.is_empty(), "no session has anything to contribute");
+    Ok(out)
 }
 
 impl Reports {
@@ -51,13 +50,13 @@ impl Reports {
         seed: u64,
         progress: &dyn Progress,
     ) -> Result<Self> {
-        let parts = Part::all(student.shape())?;
         let public = period.public(student)?;
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let encodings = clips(&public, &parts, student)?
-            .into_iter()
-            .zip(&parts)
-            .map(|(clip, part)| {
+        let clips = clips(&public, student)?;
+        let parts: Vec<Part> = clips.iter().map(|(part, _)| *part).collect();
+        let encodings = clips
+            .iter()
+            .map(|&(part, clip)| {
                 Ok(Encoding::new(part.range(student.shape())?.len(), BITS, clip, Seed(rng.random()))?)
             })
             .collect::<Result<Vec<Encoding>>>()?;

@@ -36,7 +36,7 @@ pub(super) fn plot(done: &Federated) -> Result<String> {
         (first..last.max(first + 1.0)).log_scale(),
         low - room..high + room,
         &private.clone().into_iter().chain(level).collect::<Vec<_>>(),
-        // Between what sums make and what all clicks would.
-        SeriesLabelPosition::MiddleRight,
+        // Above what few shoppers make.
+        SeriesLabelPosition::MiddleLeft,
     )
 }
